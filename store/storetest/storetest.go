@@ -10,6 +10,10 @@ package storetest
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
@@ -59,12 +63,12 @@ func OpenPostgres(t testing.TB, o store.Options) *store.DB {
 // themselves, or several times.
 func SQLite(t testing.TB) string {
 	t.Helper()
-	content, err := sqliteTemplate()
+	tmpl, err := sqliteTemplate()
 	if err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "vigie.db")
-	if err := os.WriteFile(path, content, 0o600); err != nil {
+	if err := os.WriteFile(path, tmpl.content, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return path
@@ -84,29 +88,52 @@ func open(t testing.TB, url string, o store.Options) *store.DB {
 	return db
 }
 
-// makeTemplate migrates the empty database that url names.
-func makeTemplate(url string) error {
-	db, err := store.Open(context.Background(), url, store.Options{})
-	if err != nil {
-		return err
-	}
-	return db.Close()
+// A template is a migrated file: copying it is much quicker than migrating
+// again.
+type template struct {
+	content []byte
+	schema  string // names what the migrations made
 }
 
-// sqliteTemplate is the content of a migrated file: copying it is much quicker
-// than migrating again.
-var sqliteTemplate = sync.OnceValues(func() ([]byte, error) {
+var sqliteTemplate = sync.OnceValues(func() (*template, error) {
 	dir, err := os.MkdirTemp("", "vigie-storetest-")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	path := filepath.Join(dir, "template.db")
-	if err := makeTemplate(path); err != nil {
+	ctx, path := context.Background(), filepath.Join(dir, "template.db")
+	db, err := store.Open(ctx, path, store.Options{})
+	if err != nil {
 		return nil, err
 	}
-	return os.ReadFile(path)
+	schema, err := schemaOf(ctx, db)
+	if err := errors.Join(err, db.Close()); err != nil {
+		return nil, err
+	}
+	content, err := os.ReadFile(path)
+	return &template{content, schema}, err
 })
+
+// schemaOf hashes the tables of a SQLite database.
+func schemaOf(ctx context.Context, db *store.DB) (string, error) {
+	h := sha256.New()
+	err := db.Read(ctx, func(tx *store.Tx) error {
+		rows, err := tx.Query(ctx, `SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY type, name`)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var text string
+			if err := rows.Scan(&text); err != nil {
+				return err
+			}
+			fmt.Fprintf(h, "%q\n", text)
+		}
+		return rows.Err()
+	})
+	return hex.EncodeToString(h.Sum(nil)[:8]), err
+}
 
 // start is when every Clock starts: a Monday morning.
 var start = time.Date(2026, time.March, 2, 8, 0, 0, 0, time.UTC)
