@@ -1,0 +1,2 @@
+// Package directory knows who the professionals are.
+package directory
