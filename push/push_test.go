@@ -23,7 +23,7 @@ import (
 
 	"vigie/outgoing"
 	"vigie/push"
-	"vigie/push/pushtest"
+	"vigie/push/loopback"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -40,7 +40,7 @@ func signingKey(t testing.TB) *ecdsa.PrivateKey {
 }
 
 // webPush makes a sender that may call this machine, and a push service for it.
-func webPush(t testing.TB) (*push.WebPush, *pushtest.Service) {
+func webPush(t testing.TB) (*push.WebPush, *loopback.Service) {
 	t.Helper()
 	client := outgoing.Client(outgoing.Options{AllowLoopback: true})
 	t.Cleanup(client.CloseIdleConnections)
@@ -50,7 +50,7 @@ func webPush(t testing.TB) (*push.WebPush, *pushtest.Service) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := pushtest.Start(pushtest.Options{Now: time.Now})
+	s, err := loopback.Start(loopback.Options{Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func webPush(t testing.TB) (*push.WebPush, *pushtest.Service) {
 	return w, s
 }
 
-func subscribe(t testing.TB, s *pushtest.Service, w *push.WebPush) *pushtest.Inbox {
+func subscribe(t testing.TB, s *loopback.Service, w *push.WebPush) *loopback.Inbox {
 	t.Helper()
 	inbox, err := s.Subscribe(w.PublicKey())
 	if err != nil {
@@ -88,22 +88,22 @@ func TestAnswersOfPushServicesAreUnderstood(t *testing.T) {
 	w, s := webPush(t)
 	inbox := subscribe(t, s, w)
 	for _, c := range []struct {
-		fault     pushtest.Fault
+		fault     loopback.Fault
 		gone      bool
 		temporary bool
 		after     time.Duration
 	}{
-		{fault: pushtest.Fault{Status: 404}, gone: true},
-		{fault: pushtest.Fault{Status: 410}, gone: true},
-		{fault: pushtest.Fault{Status: 429, RetryAfter: "7"}, temporary: true, after: 7 * time.Second},
-		{fault: pushtest.Fault{Status: 503, RetryAfter: time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)}, temporary: true, after: time.Hour},
-		{fault: pushtest.Fault{Status: 503, RetryAfter: "-1"}, temporary: true},
-		{fault: pushtest.Fault{Status: 503, RetryAfter: "soon"}, temporary: true},
-		{fault: pushtest.Fault{Status: 500}, temporary: true},
-		{fault: pushtest.Fault{Status: 400}},
-		{fault: pushtest.Fault{Status: 403}},
-		{fault: pushtest.Fault{Status: 413}},
-		{fault: pushtest.Fault{Status: 307}},
+		{fault: loopback.Fault{Status: 404}, gone: true},
+		{fault: loopback.Fault{Status: 410}, gone: true},
+		{fault: loopback.Fault{Status: 429, RetryAfter: "7"}, temporary: true, after: 7 * time.Second},
+		{fault: loopback.Fault{Status: 503, RetryAfter: time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)}, temporary: true, after: time.Hour},
+		{fault: loopback.Fault{Status: 503, RetryAfter: "-1"}, temporary: true},
+		{fault: loopback.Fault{Status: 503, RetryAfter: "soon"}, temporary: true},
+		{fault: loopback.Fault{Status: 500}, temporary: true},
+		{fault: loopback.Fault{Status: 400}},
+		{fault: loopback.Fault{Status: 403}},
+		{fault: loopback.Fault{Status: 413}},
+		{fault: loopback.Fault{Status: 307}},
 	} {
 		s.Fail(c.fault)
 		err := w.Send(t.Context(), inbox.Subscription, ring)
@@ -481,7 +481,7 @@ func TestManyAtOnceAllArriveOnce(t *testing.T) {
 	w, s := webPush(t)
 	q := push.NewQueue(t.Context(), push.QueueOptions{Sender: w, Now: time.Now})
 	const phones, each = 20, 20
-	var inboxes []*pushtest.Inbox
+	var inboxes []*loopback.Inbox
 	for range phones {
 		inboxes = append(inboxes, subscribe(t, s, w))
 	}

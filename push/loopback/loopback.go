@@ -1,6 +1,7 @@
-// Package pushtest is a push service on loopback (RFC 8030 §5): it takes what package push sends, checks it as the real
-// ones do, and decrypts it as the browser would. Tests use it, the actors of package stage, and the terminal phone.
-package pushtest
+// Package loopback is a push service on this machine (RFC 8030 §5): it takes what package push sends, checks it as the
+// browsers' services do, and decrypts it as a browser would. Phones that are not browsers receive with it: the terminal
+// phone, and the actors of package stage.
+package loopback
 
 import (
 	"context"
