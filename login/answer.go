@@ -147,7 +147,7 @@ func (l *Logins) fits(r Request, p phone.Phone, d phone.Document, now time.Time)
 	case d.Binding != "" || d.Relay != "":
 		return fmt.Errorf("%w: it answers what was not asked", ErrDocument)
 	}
-	iat := time.Unix(d.IAT, 0)
+	iat := d.IAT()
 	if iat.Before(r.Asked.Add(-clockSlack)) || iat.After(now.Add(clockSlack)) {
 		return fmt.Errorf("%w: signed outside the request's life", ErrDocument)
 	}
