@@ -71,13 +71,21 @@ func readWords(file, lang string) (map[string]string, error) {
 	if err := json.Unmarshal(data, &texts); err != nil {
 		return nil, fmt.Errorf("reading words/%s: %w", file, err)
 	}
-	if lang == "fr" {
-		for key, text := range texts {
-			texts[key] = frenchSpaces.Replace(text)
+	for key, text := range texts {
+		if lang == "fr" {
+			text = frenchSpaces.Replace(text)
 		}
+		// Twice: neighbouring groups share a digit.
+		for range 2 {
+			text = digitGroups.ReplaceAllString(text, "$1\u00a0$2")
+		}
+		texts[key] = text
 	}
 	return texts, nil
 }
+
+// digitGroups are what a telephone number or a large number must not break at.
+var digitGroups = regexp.MustCompile(`([0-9]) ([0-9])`)
 
 // frenchSpaces keeps double punctuation on the line of its word.
 var frenchSpaces = strings.NewReplacer(" ?", "\u00a0?", " !", "\u00a0!", " :", "\u00a0:", " ;", "\u00a0;", "« ", "«\u00a0", " »", "\u00a0»")
