@@ -19,8 +19,8 @@ import (
 // so that what was counted stays counted.
 type Outcome struct {
 	Request Request
-	// Verdict is phone.Right unless the PIN's signature did not hold; then the
-	// request is still open.
+	// Verdict's outcome is phone.Right unless the PIN's signature did not hold;
+	// then the request is still open.
 	Verdict phone.Verdict
 	// Late is ErrExpired or ErrAnswered when a right PIN came too late: its
 	// evaluation is taken back, and nothing else moved.
@@ -61,11 +61,11 @@ func (l *Logins) Answer(ctx context.Context, tx *store.Tx, d phone.Document) (Ou
 		return Outcome{}, err
 	}
 	r, err = l.Find(ctx, tx, r.ID)
-	return Outcome{Request: r, Verdict: phone.Right}, err
+	return Outcome{Request: r, Verdict: phone.Verdict{Outcome: phone.Right, Phone: p}}, err
 }
 
 func (l *Logins) turnDown(ctx context.Context, tx *store.Tx, r Request, p phone.Phone, d phone.Document, to State, kind string) error {
-	if d.Service != r.Service {
+	if d.Service != "" && d.Service != r.Service { // a notification does not know it
 		return fmt.Errorf("%w: another service", ErrDocument)
 	}
 	if err := l.move(ctx, tx, r, Pending, to, r.Expires); err != nil {
@@ -82,8 +82,11 @@ func (l *Logins) approve(ctx context.Context, tx *store.Tx, r Request, p phone.P
 	if err != nil {
 		return Outcome{}, err
 	}
-	if verdict != phone.Right {
+	if verdict.Outcome != phone.Right {
 		return Outcome{Request: r, Verdict: verdict}, nil
+	}
+	if verdict.Repeat && (r.State == Approved || r.State == Redeemed) {
+		return Outcome{Request: r, Verdict: verdict}, nil // its first answer was lost on the way
 	}
 	if err := l.move(ctx, tx, r, Pending, Approved, tx.Now.Add(ApprovedLife)); err != nil {
 		if errors.Is(err, ErrExpired) || errors.Is(err, ErrAnswered) {

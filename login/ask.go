@@ -14,7 +14,6 @@ import (
 	"vigie/directory"
 	"vigie/guard"
 	"vigie/phone"
-	"vigie/push"
 	"vigie/store"
 )
 
