@@ -14,7 +14,7 @@ func StyleGuide() http.Handler {
 			page.Service.Logo, _ = a.address("img/vaccin.svg")
 		}
 		if err := render(w, r, http.StatusOK, "styleguide", page); err != nil {
-			http.Error(w, err.Error(), http.StatusInternalServerError)
+			http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
 		}
 	}))
 }

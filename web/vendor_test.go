@@ -84,7 +84,7 @@ func TestTheAppAndTheServerAgreeOnEveryPIN(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		input := make([]byte, 44)
+		input := make([]byte, 68)
 		if _, err := rand.Read(input); err != nil {
 			t.Fatal(err)
 		}
