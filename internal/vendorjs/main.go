@@ -116,6 +116,8 @@ func bundle(name string, packages []string) error {
 		}
 		fmt.Fprintf(&licences, "%s %s\n\n%s\n", p, version, text)
 	}
+	// Those who import it are checked, it is not.
+	banner.WriteString("\n// @ts-nocheck")
 	result := api.Build(api.BuildOptions{
 		EntryPoints:   []string{"npm/src/" + name + ".js"},
 		Bundle:        true,

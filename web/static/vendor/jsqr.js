@@ -1,4 +1,5 @@
 // Made by `go generate ./web`; do not edit. Licence: jsqr.LICENSE. From jsqr 1.4.0
+// @ts-nocheck
 var __create = Object.create;
 var __defProp = Object.defineProperty;
 var __getOwnPropDesc = Object.getOwnPropertyDescriptor;

@@ -1,4 +1,5 @@
 // Made by `go generate ./web`; do not edit. Licence: p256oprf.LICENSE. From @noble/curves 2.4.0 @noble/hashes 2.4.0
+// @ts-nocheck
 
 // npm/node_modules/@noble/hashes/_u64.js
 var fromNumH = (n) => n / 2 ** 32 | 0;
