@@ -45,7 +45,7 @@ const (
 	IdleMine    = 30 * time.Minute // without use
 	IdleShared  = 15 * time.Minute // the same for shared and none
 	Provisional = 10 * time.Minute // after a sign-in by the silent lane
-	kept        = 30 * 24 * time.Hour
+	kept        = 30 * 24 * time.Hour // how long a row stays, for undo and history
 )
 
 // ErrEnded says that a session is not alive.
@@ -375,4 +375,27 @@ func EndAllOf(ctx context.Context, tx *store.Tx, professional directory.ID, why,
 		}
 	}
 	return len(all), nil
+}
+
+const batch = 500 // rows of one transaction
+
+// Clean deletes the rows of sessions that were opened 30 days ago, in small
+// transactions between which sign-ins go on, until nothing is left to delete.
+func Clean(ctx context.Context, db *store.DB) error {
+	for more := true; more; {
+		err := db.Write(ctx, func(tx *store.Tx) error {
+			const old = `SELECT id FROM sessions WHERE opened < $1 ORDER BY opened, id LIMIT $2`
+			before := store.Millis(tx.Now.Add(-kept))
+			if _, err := tx.Exec(ctx, `DELETE FROM sessions_services WHERE session IN (`+old+`)`, before, batch); err != nil {
+				return err
+			}
+			n, err := tx.Exec(ctx, `DELETE FROM sessions WHERE id IN (`+old+`)`, before, batch)
+			more = n == batch
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("cleaning sessions: %w", err)
+		}
+	}
+	return nil
 }
