@@ -41,10 +41,10 @@ const (
 
 // How long sessions live.
 const (
-	Life        = 4 * time.Hour    // from opening, whatever happens
-	IdleMine    = 30 * time.Minute // without use
-	IdleShared  = 15 * time.Minute // the same for shared and none
-	Provisional = 10 * time.Minute // after a sign-in by the silent lane
+	Life        = 4 * time.Hour       // from opening, whatever happens
+	IdleMine    = 30 * time.Minute    // without use
+	IdleShared  = 15 * time.Minute    // the same for shared and none
+	Provisional = 10 * time.Minute    // after a sign-in by the silent lane
 	kept        = 30 * 24 * time.Hour // how long a row stays, for undo and history
 )
 
@@ -68,7 +68,7 @@ type Session struct {
 	Phone            string    // that approved
 	Agent            string
 	Address          string
-	Ended            time.Time // zero while nobody ended it; Alive also knows the clock
+	Ended            time.Time // zero while nobody ended it; may lie ahead (EndAllLater); Alive also knows the clock
 	EndedWhy         string
 
 	// Secret opens the session at the portal. Only Open and Renew know it.
@@ -97,7 +97,7 @@ func (s Session) Ends() (unused, latest time.Time) {
 // idle time, and it is not older than Life.
 func Alive(s Session, now time.Time) bool {
 	unused, _ := s.Ends()
-	return s.ID != "" && s.Ended.IsZero() && now.Before(unused)
+	return s.ID != "" && (s.Ended.IsZero() || now.Before(s.Ended)) && now.Before(unused)
 }
 
 // opens says whether the cookie of s still opens it at now. On a browser that
@@ -247,8 +247,8 @@ func Held(ctx context.Context, tx *store.Tx, secret string) (Session, bool, erro
 
 // Of returns the sessions of professional that are alive, latest first.
 func Of(ctx context.Context, tx *store.Tx, professional directory.ID) ([]Session, error) {
-	rows, err := tx.Query(ctx, `SELECT `+columns+` FROM sessions WHERE professional = $1 AND opened > $2 AND ended = 0 ORDER BY opened DESC, id`,
-		string(professional), store.Millis(tx.Now.Add(-Life)))
+	rows, err := tx.Query(ctx, `SELECT `+columns+` FROM sessions WHERE professional = $1 AND opened > $2 AND (ended = 0 OR ended > $3) ORDER BY opened DESC, id`,
+		string(professional), store.Millis(tx.Now.Add(-Life)), store.Millis(tx.Now))
 	if err != nil {
 		return nil, fmt.Errorf("listing sessions: %w", err)
 	}
@@ -269,13 +269,13 @@ func Of(ctx context.Context, tx *store.Tx, professional directory.ID) ([]Session
 // Touch notes that the browser of s is at the portal. It answers ErrEnded when
 // s is not alive: nothing brings a session back.
 func Touch(ctx context.Context, tx *store.Tx, s Session) error {
-	return touch(ctx, tx, s, `UPDATE sessions SET seen = $1, used = $1 WHERE id = $2 AND ended = 0`)
+	return touch(ctx, tx, s, `UPDATE sessions SET seen = $1, used = $1 WHERE id = $2 AND (ended = 0 OR ended > $1)`)
 }
 
 // Use notes that a service uses s, as when it refreshes its tokens. It answers
 // ErrEnded when s is not alive.
 func Use(ctx context.Context, tx *store.Tx, s Session) error {
-	return touch(ctx, tx, s, `UPDATE sessions SET used = $1 WHERE id = $2 AND ended = 0`)
+	return touch(ctx, tx, s, `UPDATE sessions SET used = $1 WHERE id = $2 AND (ended = 0 OR ended > $1)`)
 }
 
 func touch(ctx context.Context, tx *store.Tx, s Session, statement string) error {
@@ -355,7 +355,7 @@ func End(ctx context.Context, tx *store.Tx, id, why, actor string) (bool, error)
 }
 
 func end(ctx context.Context, tx *store.Tx, s Session, why, actor string) error {
-	_, err := tx.Exec(ctx, `UPDATE sessions SET ended = $1, ended_why = $2 WHERE id = $3 AND ended = 0`, store.Millis(tx.Now), why, s.ID)
+	_, err := tx.Exec(ctx, `UPDATE sessions SET ended = $1, ended_why = $2 WHERE id = $3 AND (ended = 0 OR ended > $1)`, store.Millis(tx.Now), why, s.ID)
 	if err != nil {
 		return fmt.Errorf("ending session %s: %w", s.ID, err)
 	}
@@ -372,6 +372,22 @@ func EndAllOf(ctx context.Context, tx *store.Tx, professional directory.ID, why,
 	for _, s := range all {
 		if err := end(ctx, tx, s, why, actor); err != nil {
 			return 0, err
+		}
+	}
+	return len(all), nil
+}
+
+// EndAllLater lets the sessions of professional go on until at, and no longer.
+// It says how many are alive. Nothing brings them beyond it.
+func EndAllLater(ctx context.Context, tx *store.Tx, professional directory.ID, at time.Time, why string) (int, error) {
+	all, err := Of(ctx, tx, professional)
+	if err != nil {
+		return 0, err
+	}
+	for _, s := range all {
+		_, err := tx.Exec(ctx, `UPDATE sessions SET ended = $1, ended_why = $2 WHERE id = $3 AND (ended = 0 OR ended > $1)`, store.Millis(at), why, s.ID)
+		if err != nil {
+			return 0, fmt.Errorf("limiting session %s: %w", s.ID, err)
 		}
 	}
 	return len(all), nil
