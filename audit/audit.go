@@ -34,6 +34,7 @@ const (
 	PhoneActivated   = "phone.activated"
 	PhoneDisabled    = "phone.disabled"
 	DirectorySwitch  = "directory.switched"
+	HoldersLeft      = "directory.holders-left" // an alarm: people with a phone are missing
 	ServiceAdded     = "service.added"
 	ServiceDisabled  = "service.disabled"
 	OperatorLookedUp = "operator.looked-up"
