@@ -11,7 +11,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"strconv"
-	"strings"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -30,12 +30,19 @@ const (
 	firstPause = 2 * time.Millisecond
 	lastPause  = 200 * time.Millisecond
 	maxRuns    = 200
+
+	// endTimeout is how long a server may take to answer a commit.
+	endTimeout = 30 * time.Second
 )
 
 // postgresEngine is a PostgreSQL server.
 type postgresEngine struct {
 	pool  *sql.DB
+	conns int // at most
 	count *counters
+
+	running sync.RWMutex // held for reading by each transaction
+	closed  bool
 }
 
 func openPostgres(ctx context.Context, url string, count *counters, log *slog.Logger) (*postgresEngine, error) {
@@ -53,7 +60,7 @@ func openPostgres(ctx context.Context, url string, count *counters, log *slog.Lo
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = 5 * time.Second
 	}
-	p := &postgresEngine{pool: stdlib.OpenDB(*config), count: count}
+	p := &postgresEngine{pool: stdlib.OpenDB(*config), conns: conns, count: count}
 	p.pool.SetMaxOpenConns(conns)
 	p.pool.SetMaxIdleConns(conns)
 	p.pool.SetConnMaxIdleTime(5 * time.Minute)
@@ -62,14 +69,32 @@ func openPostgres(ctx context.Context, url string, count *counters, log *slog.Lo
 	if err == nil {
 		err = migrate(ctx, goose.DialectPostgres, p.pool, log, goose.WithSessionLocker(locker))
 	}
+	if err == nil {
+		err = p.warnOfLoss(ctx, log)
+	}
 	if err != nil {
-		if p.unavailable(err) {
+		if p.unavailable(err, true) {
 			err = unavailable(err)
 		}
 		p.pool.Close()
 		return nil, fmt.Errorf("opening the PostgreSQL database %s on %s: %w", config.Database, config.Host, err)
 	}
 	return p, nil
+}
+
+// warnOfLoss tells the log when the server is set up so that it may forget what
+// it has acknowledged.
+func (p *postgresEngine) warnOfLoss(ctx context.Context, log *slog.Logger) error {
+	for _, setting := range []string{"fsync", "synchronous_commit", "full_page_writes"} {
+		var value string
+		if err := p.pool.QueryRowContext(ctx, "SHOW "+setting).Scan(&value); err != nil {
+			return err
+		}
+		if value == "off" {
+			log.WarnContext(ctx, "this PostgreSQL server can lose acknowledged writes in a crash", "setting", setting, "value", value)
+		}
+	}
+	return nil
 }
 
 func (p *postgresEngine) write(ctx context.Context, f func(querier) error) error {
@@ -80,7 +105,7 @@ func (p *postgresEngine) write(ctx context.Context, f func(querier) error) error
 			p.count.commits.Add(1)
 			return nil
 		}
-		if !collided(err) {
+		if !p.collided(err) {
 			return err
 		}
 		if run == maxRuns {
@@ -100,44 +125,82 @@ func (p *postgresEngine) read(ctx context.Context, f func(querier) error) error 
 	return p.transact(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}, f)
 }
 
-// transact runs f in one transaction.
+// transact runs f in one transaction. What ends with ctx is the wait for a
+// connection and each statement, but never the commit: stopped half-way, its
+// outcome would be unknown.
 func (p *postgresEngine) transact(ctx context.Context, o *sql.TxOptions, f func(querier) error) error {
-	tx, err := p.pool.BeginTx(ctx, o)
-	if err != nil {
-		return p.failed(ctx, err)
+	p.running.RLock()
+	defer p.running.RUnlock()
+	if p.closed {
+		return errClosed
 	}
-	defer tx.Rollback() // does nothing after the commit
+	scope, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	tx, conn, err := p.begin(ctx, scope, stop, o)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	end := func(how func() error) error {
+		t := time.AfterFunc(endTimeout, stop) // a server that does not answer is given up
+		defer t.Stop()
+		return how()
+	}
+	defer end(tx.Rollback) // does nothing after the commit
 	if err := f(tx); err != nil {
 		return err
 	}
-	if err := tx.Commit(); err != nil {
-		if !collided(err) && p.unavailable(err) {
-			err = fmt.Errorf("outcome unknown: %w", err)
-		}
-		return p.failed(ctx, err)
-	}
-	return nil
-}
-
-// failed says what an error of the transaction itself means: a collision, an
-// ended ctx, or a database that could not serve.
-func (p *postgresEngine) failed(ctx context.Context, err error) error {
-	if collided(err) {
+	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	return unavailable(err)
+	return p.committed(end(tx.Commit))
 }
 
-// collided tells whether PostgreSQL asks for the transaction to be run again.
-func collided(err error) bool {
+// committed says what the answer to a commit means.
+func (p *postgresEngine) committed(err error) error {
+	if err == nil || p.collided(err) || errors.Is(err, pgx.ErrTxCommitRollback) {
+		return err
+	}
+	var refused *pgconn.PgError
+	if !errors.As(err, &refused) || refused.Severity != "ERROR" { // the connection has ended
+		return unavailable(fmt.Errorf("outcome unknown: %w", err))
+	}
+	if p.unavailable(err, true) {
+		return unavailable(err)
+	}
+	return err
+}
+
+// begin opens a transaction that belongs to scope, which stop ends. A connection
+// that died while it was idle shows it only now, so that each is given a try.
+func (p *postgresEngine) begin(ctx, scope context.Context, stop func(), o *sql.TxOptions) (*sql.Tx, *sql.Conn, error) {
+	unlink := context.AfterFunc(ctx, stop)
+	defer unlink()
+	for try := 0; ; try++ {
+		conn, err := p.pool.Conn(ctx)
+		if err == nil {
+			var tx *sql.Tx
+			if tx, err = conn.BeginTx(scope, o); err == nil {
+				return tx, conn, nil
+			}
+			conn.Close()
+			if try < p.conns && ctx.Err() == nil {
+				continue
+			}
+		}
+		if ctx.Err() != nil {
+			return nil, nil, ctx.Err()
+		}
+		return nil, nil, unavailable(err)
+	}
+}
+
+func (p *postgresEngine) collided(err error) bool {
 	var e *pgconn.PgError
 	return errors.As(err, &e) && (e.Code == "40001" || e.Code == "40P01") // serialization failure, deadlock
 }
 
-func (p *postgresEngine) unavailable(err error) bool {
+func (p *postgresEngine) unavailable(err error, writing bool) bool {
 	var e *pgconn.PgError
 	if errors.As(err, &e) {
 		switch e.Code[:2] {
@@ -147,19 +210,24 @@ func (p *postgresEngine) unavailable(err error) bool {
 			"58": // the system: input and output
 			return e.Code != "57014" // cancelled by the caller
 		}
-		return e.Code == "25006" // read only: the node is a standby
+		return e.Code == "25006" && writing // read-only: the server is a standby
 	}
-	var n net.Error
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return false // the caller gave up, not the database
+	}
 	var c *pgconn.ConnectError
-	return errors.As(err, &c) || errors.As(err, &n) || errors.Is(err, net.ErrClosed) ||
-		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
-		errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) ||
-		pgconn.SafeToRetry(err) || strings.Contains(err.Error(), "database is closed")
+	var n net.Error
+	return errors.As(err, &c) || errors.As(err, &n) || pgconn.SafeToRetry(err) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+		errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone)
 }
 
 func (p *postgresEngine) check(context.Context) error { return nil }
 
 func (p *postgresEngine) close() error {
+	p.running.Lock()
+	p.closed = true
+	p.running.Unlock()
 	if err := p.pool.Close(); err != nil {
 		return fmt.Errorf("closing the PostgreSQL database: %w", err)
 	}

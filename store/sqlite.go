@@ -17,10 +17,6 @@ import (
 )
 
 const (
-	// busyTimeout is how long a statement waits for another process that holds
-	// the file.
-	busyTimeout = 5 * time.Second
-
 	// A batch is committed when nobody else waits, and at the latest after
 	// maxBatch writers or maxBatchAge, so that the first is not kept for long.
 	maxBatch    = 256
@@ -29,9 +25,17 @@ const (
 	// readers bounds the snapshots that are read at the same moment.
 	readers = 8
 
+	// minFree is how much room the disk must have for the database to be ready,
+	// in bytes.
+	minFree = 1 << 20
+
 	// maxStatements bounds the statements that a connection keeps prepared.
 	maxStatements = 512
 )
+
+// busyTimeout is how long a statement waits for another process that holds the
+// file.
+var busyTimeout = 5 * time.Second
 
 // sqliteEngine is one SQLite file in WAL mode. Writers take turns on one
 // connection and share commits: each runs its function, on its own goroutine,
@@ -95,11 +99,16 @@ func openSQLite(ctx context.Context, path string, count *counters, log *slog.Log
 	if err := migrate(ctx, goose.DialectSQLite3, s.pool, log); err != nil {
 		return nil, err
 	}
-	if s.writer, err = s.connect(ctx); err != nil {
+	// As long as one reader is open the two companion files stay, and reading
+	// goes on when the disk is full and the writer has to start anew.
+	r, err := s.connectReader(ctx)
+	if err != nil {
 		return nil, err
 	}
+	<-s.readers
+	s.readers <- r
 	var mode string
-	if err := s.writer.conn.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&mode); err != nil {
+	if err := r.conn.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&mode); err != nil {
 		return nil, err
 	}
 	if mode != "wal" {
@@ -314,20 +323,30 @@ func (s *sqliteEngine) close() error {
 	return nil
 }
 
-// check finds that the file was moved or replaced under the open database:
-// SQLite would go on writing to what no name leads to.
+// check finds what a small write does not: a file that was moved or replaced
+// under the open database, which SQLite would go on writing to, and a disk so
+// full that only the room inside the files is left.
 func (s *sqliteEngine) check(context.Context) error {
 	now, err := os.Stat(s.path)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return unavailable(err)
 	}
 	if !os.SameFile(s.file, now) {
 		return fmt.Errorf("%w: the file %s is no longer the one that was opened: restart on the right one", ErrUnavailable, s.path)
 	}
+	ballast := s.path + "-ready"
+	err = os.WriteFile(ballast, make([]byte, minFree), 0o600)
+	os.Remove(ballast)
+	if err != nil {
+		return unavailable(err)
+	}
 	return nil
 }
 
-func (s *sqliteEngine) unavailable(err error) bool {
+// collided never happens: writers take turns.
+func (s *sqliteEngine) collided(error) bool { return false }
+
+func (s *sqliteEngine) unavailable(err error, writing bool) bool {
 	var e *sqlite.Error
 	if !errors.As(err, &e) {
 		return errors.Is(err, sql.ErrConnDone)
@@ -335,9 +354,10 @@ func (s *sqliteEngine) unavailable(err error) bool {
 	switch e.Code() & 0xff { // the primary code
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL,
 		sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN,
-		sqlite3.SQLITE_READONLY, sqlite3.SQLITE_NOMEM,
-		sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
+		sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
 		return true
+	case sqlite3.SQLITE_READONLY:
+		return writing
 	}
 	return false
 }

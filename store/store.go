@@ -61,8 +61,11 @@ type engine interface {
 	write(ctx context.Context, f func(querier) error) error
 	// read runs f on one snapshot.
 	read(ctx context.Context, f func(querier) error) error
-	// unavailable tells whether err means that the database cannot serve.
-	unavailable(err error) bool
+	// unavailable tells whether a statement's error means that the database
+	// cannot serve; that it is read-only means so to who is writing.
+	unavailable(err error, writing bool) bool
+	// collided tells whether err asks for the transaction to be run again.
+	collided(err error) bool
 	// check finds what a small write would not notice.
 	check(ctx context.Context) error
 	close() error
@@ -114,8 +117,8 @@ func (db *DB) Now() time.Time { return db.clock().UTC().Truncate(time.Millisecon
 // f may run more than once (PostgreSQL asks for that when transactions collide;
 // only the last run counts): it must have no effect but through tx, and assign
 // afresh every variable that it leaves to its caller. What cannot be taken back
-// goes into [Tx.OnCommit]. f must not call the network, nor Write again: on
-// SQLite every other writer waits for it.
+// goes into [Tx.OnCommit]. f must not call the network, nor Write or Read again:
+// on SQLite every other writer waits for it.
 //
 // A ctx that ends before f's turn comes means that f does not run. One that ends
 // later fails f's next statement, but never makes the outcome of a commit
@@ -123,7 +126,7 @@ func (db *DB) Now() time.Time { return db.clock().UTC().Truncate(time.Millisecon
 func (db *DB) Write(ctx context.Context, f func(tx *Tx) error) error {
 	var done *Tx
 	err := db.engine.write(ctx, func(q querier) error {
-		tx, err := db.run(q, f)
+		tx, err := db.run(q, true, f)
 		done = tx
 		return err
 	})
@@ -143,18 +146,21 @@ func (db *DB) Write(ctx context.Context, f func(tx *Tx) error) error {
 func (db *DB) Read(ctx context.Context, f func(tx *Tx) error) error {
 	db.count.reads.Add(1)
 	return db.engine.read(ctx, func(q querier) error {
-		_, err := db.run(q, f)
+		_, err := db.run(q, false, f)
 		return err
 	})
 }
 
 // run calls f with a Tx on q, which ends when f does.
-func (db *DB) run(q querier, f func(tx *Tx) error) (*Tx, error) {
-	tx := &Tx{Now: db.Now(), q: q, db: db}
+func (db *DB) run(q querier, writing bool, f func(tx *Tx) error) (*Tx, error) {
+	tx := &Tx{Now: db.Now(), q: q, db: db, writing: writing}
 	defer tx.end()
 	err := f(tx)
-	if err == nil {
+	switch {
+	case err == nil:
 		err = tx.next()
+	case tx.failed != nil && db.engine.collided(tx.failed):
+		err = tx.failed // whatever f made of it
 	}
 	return tx, err
 }

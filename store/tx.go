@@ -16,6 +16,7 @@ type Tx struct {
 
 	q          querier
 	db         *DB
+	writing    bool
 	statements int
 	open       *sql.Rows // what the last Query returned
 	failed     error     // the first statement that failed
@@ -119,7 +120,7 @@ func (tx *Tx) fail(err error) error {
 	if err == nil {
 		return nil
 	}
-	if tx.db.engine.unavailable(err) {
+	if tx.db.engine.unavailable(err, tx.writing) {
 		err = unavailable(err)
 	}
 	if tx.failed == nil {

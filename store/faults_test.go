@@ -1,0 +1,473 @@
+package store_test
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"vigie/store"
+	"vigie/store/storetest"
+)
+
+// unavailable checks that the database says it cannot serve, in every way.
+func unavailable(t *testing.T, db *store.DB) {
+	t.Helper()
+	if err := db.Write(t.Context(), func(tx *store.Tx) error { return increment(t.Context(), tx, "a") }); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("Write answered %v", err)
+	}
+	if err := db.Ready(t.Context()); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("Ready answered %v", err)
+	}
+}
+
+// serves checks that the database serves, and that a counts what it should.
+func serves(t *testing.T, db *store.DB, a int64) {
+	t.Helper()
+	if err := db.Ready(t.Context()); err != nil {
+		t.Errorf("Ready answered %v", err)
+	}
+	write(t, db, func(ctx context.Context, tx *store.Tx) error { return increment(ctx, tx, "a") })
+	if n := count(t, db, "a"); n != a {
+		t.Errorf("counted %d, not %d", n, a)
+	}
+}
+
+func TestAFullDiskIsSaidAndRecoveredFrom(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mount("none", dir, "tmpfs", 0, "size=4m"); err != nil {
+		t.Skipf("only root can mount a small file system: %v", err)
+	}
+	t.Cleanup(func() { syscall.Unmount(dir, syscall.MNT_DETACH) })
+	db, err := store.Open(t.Context(), filepath.Join(dir, "vigie.db"), store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	counters(t, db)
+	run(t, db, `CREATE TABLE filling (bytes BYTEA)`)
+	serves(t, db, 1)
+
+	// Whatever the disk still took is kept, whatever it did not is not.
+	kept := int64(0)
+	for range 1000 {
+		err = db.Write(t.Context(), func(tx *store.Tx) error {
+			_, err := tx.Exec(t.Context(), `INSERT INTO filling (bytes) VALUES ($1)`, bytes.Repeat([]byte{1}, 20_000))
+			return err
+		})
+		if err != nil {
+			break
+		}
+		kept++
+	}
+	if !errors.Is(err, store.ErrUnavailable) {
+		t.Fatalf("a full disk answered %v", err)
+	}
+	rubble := filepath.Join(dir, "rubble")
+	os.WriteFile(rubble, make([]byte, 4<<20), 0o600) // takes what is left
+	acknowledged := int64(1)
+	for range 5000 { // small writes may still find room in the log file
+		if err = db.Write(t.Context(), func(tx *store.Tx) error { return increment(t.Context(), tx, "a") }); err != nil {
+			break
+		}
+		acknowledged++
+	}
+	unavailable(t, db)
+	var rows int64
+	read(t, db, func(ctx context.Context, tx *store.Tx) error {
+		return tx.QueryRow(ctx, `SELECT COUNT(bytes) FROM filling`).Scan(&rows)
+	})
+	if rows != kept {
+		t.Errorf("%d rows are there, %d were acknowledged", rows, kept)
+	}
+
+	if err := syscall.Mount("none", dir, "tmpfs", syscall.MS_REMOUNT, "size=32m"); err != nil {
+		t.Fatal(err)
+	}
+	serves(t, db, acknowledged+1)
+}
+
+// A file that may not grow: here the statement fails, not the commit.
+func TestAFullFileIsSaidAndRecoveredFrom(t *testing.T) {
+	db := storetest.Open(t, store.Options{})
+	counters(t, db)
+	run(t, db, `CREATE TABLE filling (bytes BYTEA)`)
+	serves(t, db, 1)
+	if err := db.OnWriter(t.Context(), "PRAGMA max_page_count = 1"); err != nil { // means: as many as there are
+		t.Fatal(err)
+	}
+	fill := func(tx *store.Tx) error {
+		_, err := tx.Exec(t.Context(), `INSERT INTO filling (bytes) VALUES ($1)`, make([]byte, 100_000))
+		return err
+	}
+	if err := db.Write(t.Context(), fill); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("a full file answered %v", err)
+	}
+
+	// Who shares a commit with the one that fills it is told when its own work
+	// is lost, and only then.
+	release := busy(t, db)
+	var wg sync.WaitGroup
+	var acknowledged atomic.Int64
+	for i := range 9 {
+		wg.Go(func() {
+			err := db.Write(t.Context(), func(tx *store.Tx) error {
+				if err := increment(t.Context(), tx, "b"); err != nil || i%3 > 0 {
+					return err
+				}
+				return fill(tx)
+			})
+			switch {
+			case err == nil:
+				acknowledged.Add(1)
+			case !errors.Is(err, store.ErrUnavailable):
+				t.Errorf("writer %d: %v", i, err)
+			}
+		})
+	}
+	waitFor(t, "the writers to queue", func() bool { return db.Waiting() == 9 })
+	release()
+	wg.Wait()
+	if n := count(t, db, "b"); n != acknowledged.Load() {
+		t.Errorf("%d were kept, %d acknowledged", n, acknowledged.Load())
+	}
+	if err := db.OnWriter(t.Context(), "PRAGMA max_page_count = 1000000"); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Write(t.Context(), fill); err != nil {
+		t.Error(err)
+	}
+	serves(t, db, 2)
+}
+
+func TestAFileLockedByAnotherProcessIsSaidAndRecoveredFrom(t *testing.T) {
+	defer store.SetBusyTimeout(200 * time.Millisecond)()
+	path := storetest.SQLite(t)
+	db, err := store.Open(t.Context(), path, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	counters(t, db)
+	other, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	other.SetMaxOpenConns(1)
+	lock := func(query string) {
+		t.Helper()
+		if _, err := other.ExecContext(t.Context(), query); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lock("BEGIN IMMEDIATE")
+	unavailable(t, db)
+	if n := count(t, db, "a"); n != 0 {
+		t.Errorf("counted %d", n)
+	}
+
+	// Those who queue up behind the lock do not wait for it one after the other.
+	began := time.Now()
+	var wg sync.WaitGroup
+	for range 50 {
+		wg.Go(func() {
+			if err := db.Write(t.Context(), func(tx *store.Tx) error { return nil }); !errors.Is(err, store.ErrUnavailable) {
+				t.Errorf("answered %v", err)
+			}
+		})
+	}
+	wg.Wait()
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("50 writers waited for %v", took)
+	}
+	lock("ROLLBACK")
+	serves(t, db, 1)
+
+	// A lock that is short is waited for.
+	lock("BEGIN IMMEDIATE")
+	wg.Go(func() {
+		time.Sleep(50 * time.Millisecond)
+		lock("ROLLBACK")
+	})
+	serves(t, db, 2)
+	wg.Wait()
+}
+
+func TestAFileThatWasMovedAwayIsSaid(t *testing.T) {
+	path := storetest.SQLite(t)
+	db, err := store.Open(t.Context(), path, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := os.Rename(path, path+".old"); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Ready(t.Context()); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("moved away: %v", err)
+	}
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Ready(t.Context()); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("replaced: %v", err)
+	}
+	if err := os.Rename(path+".old", path); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Ready(t.Context()); err != nil {
+		t.Errorf("put back: %v", err)
+	}
+}
+
+func TestAFileThatIsNoDatabaseIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	text := filepath.Join(dir, "text")
+	if err := os.WriteFile(text, bytes.Repeat([]byte("not a database\n"), 1000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{text, dir, filepath.Join(dir, "no", "folder")} {
+		db, err := store.Open(t.Context(), path, store.Options{})
+		if err == nil {
+			db.Close()
+			t.Errorf("opened %s", path)
+		} else if !strings.Contains(err.Error(), path) {
+			t.Errorf("the error does not name the file: %v", err)
+		}
+	}
+	if b, _ := os.ReadFile(text); !bytes.HasPrefix(b, []byte("not a database\n")) {
+		t.Error("the file was changed")
+	}
+}
+
+// A wire is a connection to the PostgreSQL server that the test can cut.
+type wire struct {
+	listener net.Listener
+	network  string
+	address  string
+	cutAt    atomic.Pointer[string] // cut as soon as a client has sent this
+	mu       sync.Mutex
+	down     bool
+	open     map[net.Conn]bool
+}
+
+// wired returns the URL of a fresh database behind a wire.
+func wired(t *testing.T) (string, *wire) {
+	t.Helper()
+	through := storetest.Postgres(t)
+	u, err := url.Parse(through)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := pgx.ParseConfig(strings.Replace(through, "pool_max_conns=", "application_name=", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &wire{open: map[net.Conn]bool{}}
+	w.network, w.address = "tcp", net.JoinHostPort(config.Host, fmt.Sprint(config.Port))
+	if strings.HasPrefix(config.Host, "/") {
+		w.network, w.address = "unix", fmt.Sprintf("%s/.s.PGSQL.%d", config.Host, config.Port)
+	}
+	if w.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			c, err := w.listener.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() { w.carry(c) })
+		}
+	})
+	t.Cleanup(func() {
+		w.listener.Close()
+		w.cut(true)
+		wg.Wait()
+	})
+	u.Host = w.listener.Addr().String()
+	q := u.Query()
+	q.Del("host")
+	u.RawQuery = q.Encode()
+	return u.String(), w
+}
+
+// carry takes what one client says to the server and back.
+func (w *wire) carry(client net.Conn) {
+	defer client.Close()
+	server, err := net.Dial(w.network, w.address)
+	if err != nil {
+		return
+	}
+	defer server.Close()
+	w.mu.Lock()
+	if w.down {
+		w.mu.Unlock()
+		return
+	}
+	w.open[client], w.open[server] = true, true
+	w.mu.Unlock()
+	var mute atomic.Bool
+	go func() {
+		defer client.Close()
+		buf := make([]byte, 64<<10)
+		for {
+			n, err := server.Read(buf)
+			if err != nil || mute.Load() {
+				return
+			}
+			client.Write(buf[:n])
+		}
+	}()
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := client.Read(buf)
+		if n > 0 {
+			at := w.cutAt.Load()
+			if at != nil && bytes.Contains(buf[:n], []byte(*at)) {
+				mute.Store(true) // the server does it, and its answer is lost
+			}
+			server.Write(buf[:n])
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// cut ends all connections, and refuses new ones while down.
+func (w *wire) cut(down bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.down = down
+	for c := range w.open {
+		c.Close()
+	}
+	clear(w.open)
+}
+
+func TestAServerThatWentAwayIsSaidAndFoundAgain(t *testing.T) {
+	address, w := wired(t)
+	db, err := store.Open(t.Context(), address, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	counters(t, db)
+	release := make(chan bool)
+	var wg sync.WaitGroup
+	for range 5 { // so that several connections are idle when the server goes
+		wg.Go(func() {
+			read(t, db, func(ctx context.Context, tx *store.Tx) error {
+				_, err := valueOf(ctx, tx, "a")
+				<-release
+				return err
+			})
+		})
+	}
+	time.Sleep(50 * time.Millisecond)
+	close(release)
+	wg.Wait()
+	serves(t, db, 1)
+
+	w.cut(false) // a server that was restarted: nobody notices
+	for i := range 6 {
+		serves(t, db, int64(2+i))
+	}
+
+	w.cut(true)
+	for range 3 {
+		unavailable(t, db)
+	}
+	if err := db.Read(t.Context(), func(tx *store.Tx) error { return nil }); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("Read answered %v", err)
+	}
+	w.cut(false)
+	serves(t, db, 8)
+
+	// In the middle of a transaction it is the transaction that fails.
+	err = db.Write(t.Context(), func(tx *store.Tx) error {
+		if err := increment(t.Context(), tx, "a"); err != nil {
+			return err
+		}
+		w.cut(false)
+		return increment(t.Context(), tx, "a")
+	})
+	if !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("Write answered %v", err)
+	}
+	serves(t, db, 9)
+}
+
+func TestACommitWhoseAnswerIsLostIsNotAcknowledged(t *testing.T) {
+	address, w := wired(t)
+	db, err := store.Open(t.Context(), address, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	counters(t, db)
+	commit, hooked := "commit", false
+	err = db.Write(t.Context(), func(tx *store.Tx) error {
+		tx.OnCommit(func() { hooked = true })
+		w.cutAt.Store(&commit)
+		return increment(t.Context(), tx, "a")
+	})
+	w.cutAt.Store(nil)
+	if !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "outcome unknown") || hooked {
+		t.Errorf("answered %v, hook ran: %v", err, hooked)
+	}
+	if n := count(t, db, "a"); n != 1 { // this time it was kept
+		t.Errorf("counted %d", n)
+	}
+}
+
+func TestAContextThatEndsDuringTheCommitDoesNotStopIt(t *testing.T) {
+	address, w := wired(t)
+	db, err := store.Open(t.Context(), address, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	counters(t, db)
+	_ = w
+	for i := range 20 {
+		ctx, cancel := context.WithCancel(t.Context())
+		err := db.Write(ctx, func(tx *store.Tx) error {
+			defer time.AfterFunc(time.Duration(i*50)*time.Microsecond, cancel)
+			return set(ctx, tx, fmt.Sprint(i), 1)
+		})
+		cancel()
+		if n := count(t, db, fmt.Sprint(i)); (n == 1) != (err == nil) || strings.Contains(fmt.Sprint(err), "unknown") {
+			t.Errorf("%d was kept, the answer was %v", n, err)
+		}
+	}
+}
+
+func TestAServerThatIsNotThereIsSaidWithoutThePassword(t *testing.T) {
+	for _, address := range []string{"postgres://me:s3cret@127.0.0.1:1/vigie", "postgres://me:s3cret@127.0.0.1:1/vigie?pool_max_conns=x", "postgres://me:s3cret@[::1/x"} {
+		db, err := store.Open(t.Context(), address, store.Options{})
+		if err == nil {
+			db.Close()
+			t.Fatal("opened nothing")
+		}
+		if strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("the error tells the password: %v", err)
+		}
+	}
+}
