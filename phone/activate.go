@@ -7,13 +7,12 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
 	"time"
-
-	"github.com/go-jose/go-jose/v4/json"
 
 	"vigie/audit"
 	"vigie/directory"
