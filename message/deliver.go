@@ -19,9 +19,12 @@ type Sender interface {
 	Send(ctx context.Context, l Letter) error
 }
 
+// Senders are the ways in which a node can send.
+type Senders map[Channel]Sender
+
 // Options of delivery.
 type Options struct {
-	Senders  map[Channel]Sender
+	Senders  Senders
 	Parallel int          // letters under way at once on this node; zero: 8
 	Log      *slog.Logger // hears, loudly, of letters that were given up; nil: nobody does
 }
@@ -56,15 +59,17 @@ func (p *Post) Run(ctx context.Context, db *store.DB, o Options) error {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
 	var tidied time.Time
+	var waiting bool
 	for {
 		letters, err := p.claim(ctx, db, o, cap(slots)-len(slots))
 		if err == nil && db.Now().Sub(tidied) >= time.Hour {
 			tidied = db.Now()
 			err = p.tidy(ctx, db)
 		}
-		if err != nil && ctx.Err() == nil {
+		if err != nil && !waiting && ctx.Err() == nil { // said once, not at every tick
 			o.Log.Error("letters wait", "err", err)
 		}
+		waiting = err != nil
 		for _, l := range letters {
 			slots <- struct{}{}
 			work.Go(func() {
