@@ -19,7 +19,7 @@ func (db *DB) OnWriter(ctx context.Context, pragma string) error {
 	defer s.turns.leave()
 	if s.writer == nil {
 		var err error
-		if s.writer, err = s.connect(ctx); err != nil {
+		if s.writer, err = s.connectWriter(ctx); err != nil {
 			return err
 		}
 	}

@@ -207,6 +207,43 @@ func TestAFileLockedByAnotherProcessIsSaidAndRecoveredFrom(t *testing.T) {
 	wg.Wait()
 }
 
+// An import runs beside the server, in a process of its own.
+func TestAProcessThatWritesALotLeavesRoomForAnother(t *testing.T) {
+	path := storetest.SQLite(t)
+	var dbs [2]*store.DB
+	for i := range dbs {
+		var err error
+		if dbs[i], err = store.Open(t.Context(), path, store.Options{}); err != nil {
+			t.Fatal(err)
+		}
+		defer dbs[i].Close()
+	}
+	counters(t, dbs[0])
+	var stop atomic.Bool
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for !stop.Load() {
+			write(t, dbs[0], func(ctx context.Context, tx *store.Tx) error {
+				time.Sleep(20 * time.Millisecond)
+				return increment(ctx, tx, "a")
+			})
+		}
+	})
+	waitFor(t, "the other process to write", func() bool { return count(t, dbs[0], "a") > 2 })
+	var longest time.Duration
+	for range 10 {
+		began := time.Now()
+		write(t, dbs[1], func(ctx context.Context, tx *store.Tx) error { return increment(ctx, tx, "b") })
+		longest = max(longest, time.Since(began))
+	}
+	stop.Store(true)
+	wg.Wait()
+	if longest > 2*time.Second { // it is some 50 ms, and without the pauses it never gets its turn
+		t.Errorf("a writer of the other process waited for %v", longest)
+	}
+	t.Log(longest)
+}
+
 func TestAFileThatWasMovedAwayIsSaid(t *testing.T) {
 	path := storetest.SQLite(t)
 	db, err := store.Open(t.Context(), path, store.Options{})

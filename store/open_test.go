@@ -170,9 +170,15 @@ func TestOnlyANewDatabaseIsMarkedForTestsAndForEver(t *testing.T) {
 
 // What only one of the two databases understands, or what would let one
 // caller's mistake fail the commit of others.
-var foreign = regexp.MustCompile(`(?i)\b(deferr|now\(|current_timestamp|interval|jsonb?|autoincrement|serial|timestamp|datetime|varchar|integer|without rowid|strict)\b|::`)
+var foreign = regexp.MustCompile(`(?i)\b(deferr|now\(|current_timestamp|jsonb?\b|autoincrement|varchar|` +
+	`(interval|serial|timestamp|datetime|integer|strict|without rowid)\b)|::`)
 
 func TestMigrationsSpeakBothDialects(t *testing.T) {
+	for _, line := range []string{"at TIMESTAMP", "REFERENCES a (b) DEFERRABLE", "DEFAULT now()", "id INTEGER PRIMARY KEY", "x::text"} {
+		if foreign.FindString(line) == "" {
+			t.Errorf("%q is not found", line)
+		}
+	}
 	files, err := fs.Glob(os.DirFS("migrations"), "*.sql")
 	if err != nil || len(files) == 0 {
 		t.Fatal(files, err)

@@ -222,7 +222,7 @@ func (p *postgresEngine) unavailable(err error, writing bool) bool {
 		errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone)
 }
 
-func (p *postgresEngine) check(context.Context) error { return nil }
+func (p *postgresEngine) check() error { return nil }
 
 func (p *postgresEngine) close() error {
 	p.running.Lock()

@@ -33,9 +33,18 @@ const (
 	maxStatements = 512
 )
 
-// busyTimeout is how long a statement waits for another process that holds the
+// busyTimeout is how long a writer waits for another process that holds the
 // file.
 var busyTimeout = 5 * time.Second
+
+// Another process can come in only between two batches, and SQLite keeps no
+// line for it: it looks every busyPause, and who has written without a break for
+// maxStretch makes one of breath.
+const (
+	busyPause  = time.Millisecond
+	maxStretch = 100 * time.Millisecond
+	breath     = 3 * time.Millisecond
+)
 
 // sqliteEngine is one SQLite file in WAL mode. Writers take turns on one
 // connection and share commits: each runs its function, on its own goroutine,
@@ -49,6 +58,8 @@ type sqliteEngine struct {
 	turns  turns
 	writer *sqliteConn // belongs, like batch, to who holds the turn
 	batch  *batch      // the open transaction, nil when there is none
+	since  time.Time   // when this process began to write without a break
+	ended  time.Time   // when the last batch ended
 
 	readers chan *sqliteConn // one place for each, nil where none is open
 	closed  chan struct{}
@@ -161,7 +172,9 @@ func (s *sqliteEngine) join(ctx context.Context, f func(querier) error) (*batch,
 	}
 	if s.batch == nil {
 		if err := s.begin(ctx); err != nil {
-			s.turns.dismiss(err) // they have waited as long, and would wait as long again
+			if ctx.Err() == nil {
+				s.turns.dismiss(err) // they have waited as long, and would wait as long again
+			}
 			return nil, err
 		}
 	}
@@ -205,18 +218,34 @@ func (s *sqliteEngine) giveTurn(ctx context.Context) {
 	s.turns.leave()
 }
 
+// begin opens a batch.
 func (s *sqliteEngine) begin(ctx context.Context) (err error) {
 	if s.writer == nil {
-		if s.writer, err = s.connect(context.WithoutCancel(ctx)); err != nil {
+		if s.writer, err = s.connectWriter(ctx); err != nil {
 			return err
 		}
 	}
-	if err := s.writer.run(ctx, "BEGIN IMMEDIATE"); err != nil {
-		s.dropWriter()
-		return unavailable(err)
+	now := time.Now()
+	if now.Sub(s.ended) >= breath {
+		s.since = now
+	} else if now.Sub(s.since) > maxStretch {
+		time.Sleep(breath)
+		s.since = time.Now()
 	}
-	s.batch = &batch{began: time.Now(), ended: make(chan struct{})}
-	return nil
+	for end := now.Add(busyTimeout); ; time.Sleep(busyPause) {
+		err := s.writer.run(ctx, "BEGIN IMMEDIATE")
+		if err == nil {
+			s.batch = &batch{began: time.Now(), ended: make(chan struct{})}
+			return nil
+		}
+		if code(err) != sqlite3.SQLITE_BUSY || time.Now().After(end) {
+			s.dropWriter()
+			return unavailable(err)
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
 }
 
 // commit ends the open batch, if there is one.
@@ -236,6 +265,7 @@ func (s *sqliteEngine) commit(ctx context.Context) {
 	if b.size > 0 {
 		s.count.commits.Add(1)
 	}
+	s.ended = time.Now()
 	s.batch = nil
 	close(b.ended)
 }
@@ -278,6 +308,8 @@ func (s *sqliteEngine) read(ctx context.Context, f func(querier) error) (err err
 		}
 	}
 	if err := c.run(ctx, "BEGIN"); err != nil {
+		c.close()
+		c = nil
 		return unavailable(err)
 	}
 	defer func() {
@@ -287,6 +319,25 @@ func (s *sqliteEngine) read(ctx context.Context, f func(querier) error) (err err
 		}
 	}()
 	return f(c)
+}
+
+// connectWriter opens the connection that writes.
+func (s *sqliteEngine) connectWriter(ctx context.Context) (*sqliteConn, error) {
+	c, err := s.connect(context.WithoutCancel(ctx))
+	if err != nil {
+		return nil, err
+	}
+	for _, pragma := range []string{
+		"PRAGMA busy_timeout = 0",              // begin waits itself
+		"PRAGMA cache_size = -65536",           // 64 MiB
+		"PRAGMA journal_size_limit = 67108864", // a large import does not leave a large log file for ever
+	} {
+		if err := c.run(ctx, pragma); err != nil {
+			c.close()
+			return nil, unavailable(err)
+		}
+	}
+	return c, nil
 }
 
 // connectReader opens a connection that cannot write.
@@ -326,7 +377,7 @@ func (s *sqliteEngine) close() error {
 // check finds what a small write does not: a file that was moved or replaced
 // under the open database, which SQLite would go on writing to, and a disk so
 // full that only the room inside the files is left.
-func (s *sqliteEngine) check(context.Context) error {
+func (s *sqliteEngine) check() error {
 	now, err := os.Stat(s.path)
 	if err != nil {
 		return unavailable(err)
@@ -347,11 +398,7 @@ func (s *sqliteEngine) check(context.Context) error {
 func (s *sqliteEngine) collided(error) bool { return false }
 
 func (s *sqliteEngine) unavailable(err error, writing bool) bool {
-	var e *sqlite.Error
-	if !errors.As(err, &e) {
-		return errors.Is(err, sql.ErrConnDone)
-	}
-	switch e.Code() & 0xff { // the primary code
+	switch code(err) {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL,
 		sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN,
 		sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
@@ -359,7 +406,17 @@ func (s *sqliteEngine) unavailable(err error, writing bool) bool {
 	case sqlite3.SQLITE_READONLY:
 		return writing
 	}
-	return false
+	return errors.Is(err, sql.ErrConnDone)
+}
+
+// code is SQLite's primary result code, SQLITE_OK for an error that is none of
+// its own.
+func code(err error) int {
+	var e *sqlite.Error
+	if errors.As(err, &e) {
+		return e.Code() & 0xff
+	}
+	return sqlite3.SQLITE_OK
 }
 
 // A sqliteConn is one connection and the statements prepared on it. It belongs

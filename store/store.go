@@ -67,7 +67,7 @@ type engine interface {
 	// collided tells whether err asks for the transaction to be run again.
 	collided(err error) bool
 	// check finds what a small write would not notice.
-	check(ctx context.Context) error
+	check() error
 	close() error
 }
 
@@ -168,7 +168,7 @@ func (db *DB) run(q querier, writing bool, f func(tx *Tx) error) (*Tx, error) {
 // Ready returns nil when a write would succeed now. It writes one small row to
 // find out, so it also notices a full disk or a lost right to write.
 func (db *DB) Ready(ctx context.Context) error {
-	if err := db.engine.check(ctx); err != nil {
+	if err := db.engine.check(); err != nil {
 		return err
 	}
 	return db.Write(ctx, func(tx *Tx) error {

@@ -21,10 +21,6 @@ import (
 // longer than "go test" takes from one package to the next.
 const linger = "20"
 
-// inUse is the lock that this process holds until it ends. A file that nothing
-// refers to would be closed by the garbage collector.
-var inUse *os.File
-
 // sharedCluster returns the URL of the private server that the test processes
 // of this user share, and starts it when it does not run.
 //
@@ -41,8 +37,8 @@ func sharedCluster() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer start.Close()
-	if inUse, err = c.lock("use", syscall.LOCK_SH); err != nil {
+	defer syscall.Close(start)
+	if _, err := c.lock("use", syscall.LOCK_SH); err != nil { // never closed: it ends with the process
 		return "", err
 	}
 	if !c.running() {
@@ -115,22 +111,20 @@ func (c *cluster) makeDir(owner int) error {
 	return nil
 }
 
-// lock waits for a lock, which lasts until the file is closed.
-func (c *cluster) lock(name string, how int) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(c.dir, name), os.O_RDONLY|os.O_CREATE, 0o644)
-	if err != nil {
-		return nil, err
-	}
-	for {
-		err = syscall.Flock(int(f.Fd()), how)
-		if err == nil {
-			return f, nil
+// lock waits for a lock, which lasts until the descriptor is closed. (An
+// os.File that nothing refers to would be closed by the garbage collector.)
+func (c *cluster) lock(name string, how int) (fd int, err error) {
+	path := filepath.Join(c.dir, name)
+	fd, err = syscall.Open(path, syscall.O_RDONLY|syscall.O_CREAT|syscall.O_CLOEXEC, 0o644)
+	for err == nil {
+		if err = syscall.Flock(fd, how); err == nil {
+			return fd, nil
 		}
-		if !errors.Is(err, syscall.EINTR) {
-			f.Close()
-			return nil, fmt.Errorf("locking %s: %w", f.Name(), err)
+		if errors.Is(err, syscall.EINTR) {
+			err = nil
 		}
 	}
+	return -1, fmt.Errorf("locking %s: %w", path, err)
 }
 
 func (c *cluster) running() bool {
