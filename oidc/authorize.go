@@ -120,6 +120,11 @@ func (p *Provider) understand(c *call, r *http.Request, asked url.Values) url.Va
 		seconds := int(n)
 		c.asked.MaxAge = &seconds
 	}
+	if mode := take("response_mode"); mode == "query" || mode == "fragment" {
+		q.Set("response_mode", mode)
+	} else if mode != "" {
+		wrong(goidc.ErrorCodeInvalidRequest, "response_mode is not supported")
+	}
 	if v := take("request"); v != "" {
 		wrong("request_not_supported", "send the parameters, or push them")
 	}

@@ -236,7 +236,7 @@ func TestDiscoveryUnderBothNames(t *testing.T) {
 	})
 }
 
-func TestASignInCostsOneRSASignatureAndFewWrites(t *testing.T) {
+func TestASignInWritesThreeTimes(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		b := w.browser()
 		before := w.db.Stats()

@@ -69,11 +69,18 @@ func newWorld(t *testing.T, db *store.DB, clock *storetest.Clock) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return newWorldOf(t, db, clock, keys)
+}
+
+// newWorldOf is a world with keys of its own.
+func newWorldOf(t *testing.T, db *store.DB, clock *storetest.Clock, keys *secrets.Secrets) *world {
+	t.Helper()
 	w := &world{T: t, db: db, clock: clock, keys: keys, who: anne, kind: session.Mine}
 	var h http.Handler
 	srv := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { h.ServeHTTP(rw, r) }))
 	t.Cleanup(srv.Close)
 	w.base, w.issuer = srv.URL, srv.URL+oidc.Realm
+	var err error
 	w.p, err = oidc.New(db, keys, oidc.Options{Issuer: w.issuer, Provider: providerUUID,
 		Browser: browser.Cookie{Suffix: "_t"}, Session: session.Cookie{Suffix: "_t"}})
 	if err != nil {

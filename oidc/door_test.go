@@ -1,0 +1,707 @@
+package oidc_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	foreign "github.com/coreos/go-oidc/v3/oidc"
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+	"golang.org/x/oauth2"
+
+	"vigie/oidc"
+	"vigie/secrets"
+	"vigie/session"
+	"vigie/store"
+	"vigie/store/storetest"
+)
+
+// authorization returns what the page /login/ID knows.
+func (w *world) authorization(page string) oidc.Authorization {
+	w.Helper()
+	_, id, _ := strings.Cut(page, "/login/")
+	var a oidc.Authorization
+	err := w.db.Read(w.Context(), func(tx *store.Tx) (err error) {
+		a, err = w.p.Authorization(w.Context(), tx, id)
+		return err
+	})
+	if err != nil {
+		w.Fatalf("authorization of %s: %v", page, err)
+	}
+	return a
+}
+
+func TestThePortalLearnsWhatTheServiceAsked(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		b := w.browser()
+		answer := w.tokens(b)
+		w.clock.Add(10 * time.Minute) // the ID token has expired: as a hint it is as good
+		page, _ := b.goes(w.ask(verifier, "login_hint", "899700000017", "prompt", "login consent", "max_age", "60", "ui_locales", "fr en",
+			"id_token_hint", text(answer, "id_token"), "display", "popup", "claims", "{}", "foo", "bar"), "/login/")
+		a := w.authorization(page)
+		if a.Service != "vaccin" || a.ServiceName != "Vaccin AmeliPRO" || a.RedirectURI != callback || a.LoginHint != "899700000017" ||
+			a.Professional != anne || a.Locales != "fr en" || a.Prompt != oidc.PromptLogin || a.MaxAge == nil || *a.MaxAge != 60 ||
+			!a.Created.Equal(w.clock.Now()) || a.Expires.Sub(a.Created) != oidc.AuthorizationLife || a.Session != "" || a.Taken {
+			w.Errorf("authorization %+v", a)
+		}
+		for _, c := range []struct {
+			prompt, maxAge string
+			age            time.Duration
+			who            string
+			want           bool
+		}{
+			{"", "", 3 * time.Hour, "", true},
+			{"none", "", 3 * time.Hour, "", true},
+			{"login", "", 0, "", true},
+			{"login", "", time.Millisecond, "", false},
+			{"select_account", "", time.Millisecond, "", false},
+			{"consent", "", time.Hour, "", true},
+			{"", "60", time.Minute, "", true},
+			{"", "60", time.Minute + time.Millisecond, "", false},
+			{"", "0", time.Millisecond, "", false},
+			{"", "", 0, string(karim()), false},
+		} {
+			more := []string{}
+			for name, v := range map[string]string{"prompt": c.prompt, "max_age": c.maxAge} {
+				if v != "" {
+					more = append(more, name, v)
+				}
+			}
+			s := session.Session{Professional: anne, AuthTime: w.clock.Now().Add(-c.age)}
+			if c.who != "" {
+				more = append(more, "id_token_hint", text(answer, "id_token"))
+				s.Professional = karim()
+			}
+			page, _ := b.goes(w.ask(verifier, more...), "/login/")
+			if got := w.authorization(page).Accepts(s); got != c.want {
+				w.Errorf("%+v: accepts %v", c, got)
+			}
+		}
+	})
+}
+
+func TestFinishRefusesASessionThatIsNotWhatWasAsked(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		var s session.Session
+		w.write(func(ctx context.Context, tx *store.Tx) (err error) {
+			s, _, err = session.Open(ctx, tx, session.New{Professional: anne, Kind: session.Mine, Means: session.Card, Service: "vaccin"})
+			return err
+		})
+		w.clock.Add(time.Second)
+		finish := func(more ...string) error {
+			b := w.browser()
+			page, _ := b.goes(w.ask(verifier, more...), "/login/")
+			r, _ := http.NewRequestWithContext(w.Context(), http.MethodGet, page, nil)
+			for _, ck := range b.Jar.Cookies(r.URL) {
+				r.AddCookie(ck)
+			}
+			_, id, _ := strings.Cut(page, "/login/")
+			return w.p.Finish(&silent{}, r, id, func(context.Context, *store.Tx, oidc.Authorization) (session.Session, error) { return s, nil })
+		}
+		if err := finish(); err != nil {
+			w.Errorf("a session of a second ago: %v", err)
+		}
+		if err := finish("prompt", "login"); err != oidc.ErrStale {
+			w.Errorf("prompt=login with an old session: %v", err)
+		}
+		if err := finish("max_age", "0"); err != oidc.ErrStale {
+			w.Errorf("max_age=0 with an old session: %v", err)
+		}
+		w.clock.Add(session.Life)
+		if err := finish(); err != session.ErrEnded {
+			w.Errorf("a session that is over: %v", err)
+		}
+	})
+}
+
+// silent is an answer nobody reads.
+type silent struct{ header http.Header }
+
+func (s *silent) Header() http.Header {
+	if s.header == nil {
+		s.header = http.Header{}
+	}
+	return s.header
+}
+func (s *silent) Write(p []byte) (int, error) { return len(p), nil }
+func (s *silent) WriteHeader(int)             {}
+
+func TestWhatTheServiceGetsWrongIsToldToIt(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		loose, _ := w.add(oidc.Service{ID: "vieux", Name: "Vieux logiciel", NoPKCE: true})
+		base := func(id string) url.Values {
+			return url.Values{"client_id": {id}, "redirect_uri": {callback}, "response_type": {"code"}, "scope": {"openid scope_all"}, "state": {"st"}, "nonce": {"n"}}
+		}
+		with := func(q url.Values, more ...string) url.Values {
+			for i := 0; i < len(more); i += 2 {
+				if q.Set(more[i], more[i+1]); more[i+1] == "" {
+					q.Del(more[i])
+				}
+			}
+			return q
+		}
+		challenge := []string{"code_challenge", oauth2.S256ChallengeFromVerifier(verifier), "code_challenge_method", "S256"}
+		good := func(more ...string) url.Values { return with(with(base("vaccin"), challenge...), more...) }
+		for name, c := range map[string]struct {
+			q    url.Values
+			want string // error, "" for the portal, "page" for words to the person
+		}{
+			"as it should be":               {good(), ""},
+			"unknown scopes and levels":     {good("scope", "openid scope_all email urn:x", "acr_values", "eidas3 eidas1 x"), ""},
+			"only unknown levels":           {good("acr_values", "eidas3"), ""},
+			"a response mode":               {good("response_mode", "fragment"), ""},
+			"no PKCE":                       {base("vaccin"), "invalid_request"},
+			"plain PKCE":                    {good("code_challenge_method", "plain"), "invalid_request"},
+			"PKCE without method":           {good("code_challenge_method", ""), "invalid_request"},
+			"a short challenge":             {good("code_challenge", "x"), "invalid_request"},
+			"no PKCE where it may":          {base(loose.ID), ""},
+			"neither PKCE nor nonce":        {with(base(loose.ID), "nonce", ""), "invalid_request"},
+			"no openid":                     {good("scope", "scope_all"), "invalid_request"},
+			"no scope":                      {good("scope", ""), "invalid_request"},
+			"implicit":                      {good("response_type", "id_token"), "invalid_request"},
+			"no response type":              {good("response_type", ""), "invalid_request"},
+			"a request object":              {good("request", "e30.e30."), "request_not_supported"},
+			"prompt none and login":         {good("prompt", "none login"), "invalid_request"},
+			"max_age that is no number":     {good("max_age", "-1"), "invalid_request"},
+			"an unknown response mode":      {good("response_mode", "form_post"), "invalid_request"},
+			"another's hint":                {good("id_token_hint", "x"), "invalid_request"},
+			"an unknown service":            {with(base("nobody"), challenge...), "page"},
+			"no service":                    {good("client_id", ""), "page"},
+			"another redirect URI":          {good("redirect_uri", callback+"/"), "page"},
+			"a redirect URI in other case":  {good("redirect_uri", "HTTPS://vaccin.example/callback"), "page"},
+			"a redirect URI with a hash":    {good("redirect_uri", callback+"#"), "page"},
+			"no redirect URI":               {good("redirect_uri", ""), "page"},
+			"a request_uri of elsewhere":    {good("request_uri", "https://vaccin.example/r"), "page"},
+			"a request_uri that is unknown": {good("request_uri", "urn:ietf:params:oauth:request_uri:x"), "page"},
+			"a character no database takes": {good("state", "a\x00b"), "page"},
+			"a state twice":                 {url.Values(mapsWith(good(), "state", []string{"a", "b"})), "page"},
+		} {
+			for _, method := range []string{http.MethodGet, http.MethodPost} {
+				b := w.browser()
+				address := w.base + "/auth"
+				if method == http.MethodPost {
+					resp, err := b.PostForm(address, c.q)
+					if err != nil {
+						w.Fatal(err)
+					}
+					resp.Body.Close()
+					if to, err := resp.Location(); err == nil {
+						address = to.String()
+					} else if c.want == "page" && resp.StatusCode == http.StatusBadRequest {
+						continue
+					}
+				} else {
+					address += "?" + c.q.Encode()
+				}
+				address, resp := b.goes(address, "/login/")
+				got, _ := url.Parse(address)
+				answer := got.Query()
+				if got.Fragment != "" {
+					answer, _ = url.ParseQuery(got.Fragment)
+				}
+				switch {
+				case c.want == "page":
+					if resp.StatusCode != http.StatusBadRequest {
+						w.Errorf("%s: leads to %s, %d", name, address, resp.StatusCode)
+					}
+				case c.want == "" && !strings.HasPrefix(got.Path, "/login/"):
+					w.Errorf("%s: leads to %s", name, address)
+				case c.want != "" && (!strings.HasPrefix(address, callback) || answer.Get("error") != c.want || answer.Get("state") != "st" || answer.Get("iss") != w.issuer):
+					w.Errorf("%s: leads to %s, want %s", name, address, c.want)
+				}
+			}
+		}
+		var n int
+		w.write(func(ctx context.Context, tx *store.Tx) error {
+			return tx.QueryRow(ctx, `SELECT COUNT(*) FROM oidc_authorizations`).Scan(&n)
+		})
+		if n != 10 {
+			w.Errorf("%d authorizations are stored, of 5 good ones asked for twice", n)
+		}
+	})
+}
+
+func mapsWith(q url.Values, name string, v []string) map[string][]string {
+	q[name] = v
+	return q
+}
+
+func TestCancellingComesBackAsAccessDenied(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		for _, mode := range []string{"query", "fragment"} {
+			b := w.browser()
+			page, _ := b.goes(w.ask(verifier, "response_mode", mode), "/login/")
+			r, _ := http.NewRequestWithContext(w.Context(), http.MethodPost, page, nil)
+			for _, ck := range b.Jar.Cookies(r.URL) {
+				r.AddCookie(ck)
+			}
+			a := w.authorization(page)
+			out := &silent{}
+			if err := w.p.Deny(out, r, a.ID, "access_denied", "the person gave up"); err != nil {
+				w.Fatal(err)
+			}
+			to, _ := url.Parse(out.Header().Get("Location"))
+			q := to.Query()
+			if mode == "fragment" {
+				q, _ = url.ParseQuery(to.Fragment)
+			}
+			if !strings.HasPrefix(to.String(), callback) || q.Get("error") != "access_denied" || q.Get("state") != "st-1" || q.Get("iss") != w.issuer || q.Get("code") != "" {
+				w.Errorf("%s: the browser goes to %s", mode, to)
+			}
+			r, _ = http.NewRequestWithContext(w.Context(), http.MethodPost, page, nil)
+			if err := w.p.Deny(out, r, a.ID, "access_denied", ""); err != oidc.ErrNotYours {
+				w.Errorf("another browser denies: %v", err)
+			}
+			if err := w.p.Deny(out, r, "nothing", "access_denied", ""); err != oidc.ErrUnknown {
+				w.Errorf("denying nothing: %v", err)
+			}
+		}
+	})
+}
+
+func TestAPushedRequestIsForTheFirstBrowserThatComes(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		push := func(more ...string) (int, map[string]any) {
+			form := url.Values{"response_type": {"code"}, "redirect_uri": {callback}, "scope": {"openid scope_all unknown"}, "state": {"st-1"},
+				"code_challenge": {oauth2.S256ChallengeFromVerifier(verifier)}, "code_challenge_method": {"S256"}, "login_hint": {"899700000017"},
+				"prompt": {"login"}, "acr_values": {"eidas1"}}
+			for i := 0; i < len(more); i += 2 {
+				form.Set(more[i], more[i+1])
+			}
+			return w.post("/protocol/openid-connect/ext/par/request", form)
+		}
+		status, answer := push()
+		if status != http.StatusCreated || answer["expires_in"] != 90.0 {
+			w.Fatalf("PAR: %d %v", status, answer)
+		}
+		open := func(uri string) string {
+			return w.base + "/auth?" + url.Values{"client_id": {"vaccin"}, "request_uri": {uri}, "nonce": {"added"}, "prompt": {"none"}, "login_hint": {"other"}}.Encode()
+		}
+		b := w.browser()
+		address := open(text(answer, "request_uri"))
+		page, resp := b.goes(address, "/login/")
+		if !strings.Contains(page, "/login/") {
+			w.Fatalf("leads to %s, %d", page, resp.StatusCode)
+		}
+		if a := w.authorization(page); a.Prompt != oidc.PromptLogin || a.LoginHint != "899700000017" {
+			w.Errorf("what is added in the open counts: %+v", a)
+		}
+		if again, _ := b.goes(address, "/login/"); again != page {
+			w.Errorf("the same browser comes again, to %s", again)
+		}
+		if to, resp := w.browser().goes(address, "/login/"); resp.StatusCode != http.StatusBadRequest {
+			w.Errorf("another browser comes to %s", to)
+		}
+		back, _ := b.goes(page, "")
+		u, _ := url.Parse(back)
+		if status, a := w.redeem(u.Query().Get("code")); status != http.StatusOK {
+			w.Errorf("its code: %d %v", status, a)
+		}
+		if to, resp := b.goes(address, "/login/"); resp.StatusCode != http.StatusBadRequest {
+			w.Errorf("once finished it leads to %s", to)
+		}
+
+		_, answer = push()
+		w.clock.Add(oidc.PushedLife)
+		if to, resp := b.goes(open(text(answer, "request_uri")), "/login/"); resp.StatusCode != http.StatusBadRequest {
+			w.Errorf("an old one leads to %s", to)
+		}
+		other, _ := w.add(oidc.Service{ID: "labo", Name: "Laboratoire"})
+		_, answer = push()
+		stolen := strings.Replace(open(text(answer, "request_uri")), "client_id=vaccin", "client_id="+other.ID, 1)
+		if to, resp := b.goes(stolen, "/login/"); resp.StatusCode != http.StatusBadRequest {
+			w.Errorf("another service's leads to %s", to)
+		}
+		for name, more := range map[string][]string{"no PKCE": {"code_challenge", ""}, "another redirect": {"redirect_uri", callback + "x"},
+			"a request_uri": {"request_uri", "urn:ietf:params:oauth:request_uri:x"}, "bad max_age": {"max_age", "x"}} {
+			if status, a := push(more...); status != http.StatusBadRequest || a["error"] == nil {
+				w.Errorf("PAR with %s: %d %v", name, status, a)
+			}
+		}
+		if status, a := w.postAs("vaccin", "wrong", "/protocol/openid-connect/ext/par/request", url.Values{}); status != http.StatusUnauthorized {
+			w.Errorf("PAR without secret: %d %v", status, a)
+		}
+	})
+}
+
+func TestAServicePresentsItsSecretEitherWay(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		b := w.browser()
+		form := func() url.Values {
+			return url.Values{"grant_type": {"authorization_code"}, "code": {w.code(b, verifier)}, "redirect_uri": {callback}, "code_verifier": {verifier}}
+		}
+		f := form()
+		f.Set("client_id", w.service.ID)
+		f.Set("client_secret", w.secret)
+		if status, a := w.postAs("", "", "/protocol/openid-connect/token", f); status != http.StatusOK {
+			w.Errorf("in the form: %d %v", status, a)
+		}
+		if status, a := w.post("/protocol/openid-connect/token", form()); status != http.StatusOK {
+			w.Errorf("by Basic: %d %v", status, a)
+		}
+		f = form()
+		f.Set("client_id", w.service.ID)
+		if status, a := w.postAs("", "", "/protocol/openid-connect/token", f); status != http.StatusUnauthorized || a["error"] != "invalid_client" {
+			w.Errorf("without: %d %v", status, a)
+		}
+		for name, f := range map[string]url.Values{
+			"an unknown grant type": {"grant_type": {"password"}, "username": {"x"}},
+			"no code":               {"grant_type": {"authorization_code"}},
+			"no refresh token":      {"grant_type": {"refresh_token"}},
+			"two codes":             {"grant_type": {"authorization_code"}, "code": {"a", "b"}},
+		} {
+			if status, a := w.post("/protocol/openid-connect/token", f); status != http.StatusBadRequest || a["error"] == "" {
+				w.Errorf("%s: %d %v", name, status, a)
+			}
+		}
+	})
+}
+
+func TestAServiceProvesItselfByItsKeyOnce(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) { // go-oidc judges assertions by the machine's clock
+		w := newWorld(t, db, storetest.NewClock())
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		set, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key.Public(), KeyID: "k", Algorithm: "ES256", Use: "sig"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, secret := w.add(oidc.Service{ID: "labo", Name: "Laboratoire", AuthMethod: oidc.PrivateKeyJWT, JWKS: string(set), Alg: "ES256"})
+		if secret != "" {
+			t.Error("it got a secret")
+		}
+		assertion := func(jti string) string {
+			signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: key, KeyID: "k"}}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			raw, err := jwt.Signed(signer).Claims(jwt.Claims{Issuer: s.ID, Subject: s.ID, Audience: jwt.Audience{w.issuer + "/protocol/openid-connect/token"},
+				ID: jti, Expiry: jwt.NewNumericDate(time.Now().Add(time.Minute)), IssuedAt: jwt.NewNumericDate(time.Now())}).Serialize()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return raw
+		}
+		b := w.browser()
+		redeem := func(assertion string) (int, map[string]any) {
+			conf := w.oauth(s, "")
+			back, _ := b.goes(conf.AuthCodeURL("s", oauth2.S256ChallengeOption(verifier)), "")
+			u, _ := url.Parse(back)
+			return w.postAs("", "", "/protocol/openid-connect/token", url.Values{"grant_type": {"authorization_code"}, "code": {u.Query().Get("code")},
+				"redirect_uri": {callback}, "code_verifier": {verifier}, "client_assertion": {assertion},
+				"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"}})
+		}
+		first := assertion("1")
+		status, answer := redeem(first)
+		if status != http.StatusOK {
+			t.Fatalf("by its key: %d %v", status, answer)
+		}
+		if _, err := w.foreign.Verifier(&foreign.Config{ClientID: s.ID, SupportedSigningAlgs: []string{"ES256"}}).Verify(t.Context(), text(answer, "id_token")); err != nil {
+			t.Errorf("its ID token is not signed with ES256: %v", err)
+		}
+		if status, a := redeem(first); status != http.StatusUnauthorized || a["error"] != "invalid_client" {
+			t.Errorf("the same assertion again: %d %v", status, a)
+		}
+		if status, _ := redeem(assertion("2")); status != http.StatusOK {
+			t.Errorf("another assertion: %d", status)
+		}
+	})
+}
+
+func TestAServiceGivesItsTokensBack(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		revoke := func(id, secret, token string) int {
+			status, _ := w.postAs(id, secret, "/protocol/openid-connect/revoke", url.Values{"token": {token}})
+			return status
+		}
+		other, secret := w.add(oidc.Service{ID: "labo", Name: "Laboratoire"})
+		for _, name := range []string{"access_token", "refresh_token"} {
+			answer := w.tokens(w.browser())
+			if status := revoke(other.ID, secret, text(answer, name)); status == http.StatusOK {
+				w.Errorf("another service revokes a %s: %d", name, status)
+			}
+			w.alive(answer, "another service revoked it")
+			if status := revoke(w.service.ID, w.secret, text(answer, name)); status != http.StatusOK {
+				w.Errorf("revoking a %s: %d", name, status)
+			}
+			w.dead(answer, "its "+name+" was revoked")
+			if status := revoke(w.service.ID, w.secret, text(answer, name)); status != http.StatusOK {
+				w.Errorf("revoking a %s again: %d", name, status)
+			}
+		}
+		answer := w.tokens(w.browser())
+		_, newer := w.refresh(text(answer, "refresh_token"))
+		revoke(w.service.ID, w.secret, text(answer, "refresh_token"))
+		w.dead(newer, "an older refresh token of it was revoked")
+		if status := revoke(w.service.ID, w.secret, "nonsense"); status != http.StatusOK {
+			w.Errorf("revoking nonsense: %d", status)
+		}
+		if status := revoke(w.service.ID, "wrong", "nonsense"); status != http.StatusUnauthorized {
+			w.Errorf("revoking without secret: %d", status)
+		}
+	})
+}
+
+func TestServicesKeepVerifyingWhileKeysRotate(t *testing.T) {
+	storetest.EachClock(t, func(t *testing.T, db *store.DB, clock *storetest.Clock) {
+		keys, err := secrets.Generate() // of its own: they change
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := newWorldOf(t, db, clock, keys)
+		kids := func() []string {
+			r, _ := http.NewRequest(http.MethodGet, w.issuer+"/protocol/openid-connect/certs", nil)
+			_, set := w.do(r)
+			var all []string
+			for _, k := range set["keys"].([]any) {
+				k := k.(map[string]any)
+				if k["use"] != "sig" || k["alg"] == nil || k["d"] != nil {
+					w.Errorf("published key %v", k)
+				}
+				all = append(all, k["kid"].(string))
+			}
+			return all
+		}
+		before := kids()
+		if len(before) != 4 {
+			w.Errorf("%d keys are published, want current and next of two algorithms", len(before))
+		}
+		old := w.tokens(w.browser())
+		// A client that pasted the JWKS when it was configured.
+		pasted := foreign.NewRemoteKeySet(w.Context(), w.issuer+"/protocol/openid-connect/certs")
+		verify := func(raw string) error {
+			_, err := foreign.NewVerifier(w.issuer, pasted, &foreign.Config{ClientID: "vaccin", Now: w.clock.Now}).Verify(w.Context(), raw)
+			return err
+		}
+		if err := verify(text(old, "id_token")); err != nil {
+			w.Fatal(err)
+		}
+		if err := w.keys.RotateSigning(w.clock.Now()); err != nil {
+			w.Fatal(err)
+		}
+		after := kids()
+		for _, kid := range before {
+			if !contains(after, kid) {
+				w.Errorf("key %s is no more published", kid)
+			}
+		}
+		fresh := w.tokens(w.browser())
+		if err := verify(text(fresh, "id_token")); err != nil {
+			w.Errorf("a token of the key that was announced: %v", err)
+		}
+		if kidOf(w, text(old, "id_token")) == kidOf(w, text(fresh, "id_token")) {
+			w.Error("the old key still signs")
+		}
+		w.alive(old, "the keys rotated")
+	})
+}
+
+func contains(all []string, s string) bool {
+	return strings.Contains(" "+strings.Join(all, " ")+" ", " "+s+" ")
+}
+
+func kidOf(w *world, raw string) string {
+	t, err := jwt.ParseSigned(raw, []jose.SignatureAlgorithm{jose.RS256, jose.ES256})
+	if err != nil {
+		w.Fatal(err)
+	}
+	return t.Headers[0].KeyID
+}
+
+func TestLoggingOutInAService(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		logout := func(b *surfer, method string, q url.Values) (string, int) {
+			address := w.issuer + "/protocol/openid-connect/logout"
+			var resp *http.Response
+			var err error
+			if method == http.MethodPost {
+				resp, err = b.PostForm(address, q)
+			} else {
+				resp, err = b.Get(address + "?" + q.Encode())
+			}
+			if err != nil {
+				w.Fatal(err)
+			}
+			io.Copy(io.Discard, resp.Body)
+			resp.Body.Close()
+			to, _ := resp.Location()
+			if to == nil {
+				return "", resp.StatusCode
+			}
+			return to.String(), resp.StatusCode
+		}
+		for _, method := range []string{http.MethodGet, http.MethodPost} {
+			b := w.browser()
+			answer := w.tokens(b)
+			w.clock.Add(20 * time.Minute) // the ID token has long expired
+			_, answer2 := w.refresh(text(answer, "refresh_token"))
+			to, _ := logout(b, method, url.Values{"id_token_hint": {text(answer, "id_token")}, "post_logout_redirect_uri": {goodbye}, "state": {"a&b"}})
+			if to != goodbye+"?state=a%26b" {
+				w.Errorf("%s: leads to %s", method, to)
+			}
+			w.dead(answer2, "logout by "+method)
+
+			answer = w.tokens(b)
+			to, status := logout(b, method, url.Values{"id_token_hint": {text(answer, "id_token")}})
+			if status != http.StatusOK || to != "" {
+				w.Errorf("%s without a redirect URI: %d %s", method, status, to)
+			}
+			w.dead(answer, "logout without a redirect URI")
+			if to, status := logout(b, method, url.Values{"id_token_hint": {text(answer, "id_token")}}); status != http.StatusOK {
+				w.Errorf("%s again: %d %s", method, status, to)
+			}
+
+			// Nobody is sent where the service never said.
+			answer = w.tokens(b)
+			to, status = logout(b, method, url.Values{"id_token_hint": {text(answer, "id_token")}, "post_logout_redirect_uri": {"https://evil.example/"}, "state": {"x"}})
+			if status != http.StatusOK || to != "" {
+				w.Errorf("%s to an address that is not registered: %d %s", method, status, to)
+			}
+		}
+
+		// Everything else asks a person, and ends nothing.
+		b := w.browser()
+		old := w.tokens(b)
+		w.write(func(ctx context.Context, tx *store.Tx) error {
+			_, err := session.EndAllOf(ctx, tx, anne, "undo", "professional")
+			return err
+		})
+		answer := w.tokens(b)
+		stranger := w.tokens(w.browser())
+		loose, _ := w.add(oidc.Service{ID: "labo", Name: "Laboratoire", LogoutURIs: []string{"https://labo.example/bye"}})
+		for name, q := range map[string]url.Values{
+			"no hint":                             {},
+			"no hint, but an address":             {"client_id": {"vaccin"}, "post_logout_redirect_uri": {goodbye}},
+			"nonsense":                            {"id_token_hint": {"x"}},
+			"an access token":                     {"id_token_hint": {text(answer, "access_token")}},
+			"a refresh token":                     {"id_token_hint": {text(answer, "refresh_token")}},
+			"a changed token":                     {"id_token_hint": {text(answer, "id_token") + "A"}},
+			"another service's name":              {"id_token_hint": {text(answer, "id_token")}, "client_id": {loose.ID}},
+			"the token of a session that is over": {"id_token_hint": {text(old, "id_token")}},
+		} {
+			to, status := logout(b, http.MethodGet, q)
+			if status != http.StatusSeeOther || !strings.HasPrefix(to, w.base+"/logout/") {
+				w.Errorf("%s: %d %s", name, status, to)
+			}
+		}
+		w.alive(answer, "logout without a good hint")
+		w.alive(stranger, "logout of another browser")
+
+		// Who confirms is logged out, here and in all services.
+		to, _ := logout(b, http.MethodGet, url.Values{"client_id": {"vaccin"}, "post_logout_redirect_uri": {goodbye}, "state": {"s"}})
+		r, _ := http.NewRequestWithContext(w.Context(), http.MethodGet, to, nil)
+		for _, ck := range b.Jar.Cookies(r.URL) {
+			r.AddCookie(ck)
+		}
+		_, token, _ := strings.Cut(to, "/logout/")
+		var asks oidc.Logout
+		err := w.db.Read(w.Context(), func(tx *store.Tx) (err error) {
+			asks, err = w.p.Logout(w.Context(), tx, r, token)
+			return err
+		})
+		if err != nil || asks.ServiceName != "Vaccin AmeliPRO" || asks.Session.Professional != anne || asks.ReturnURI != goodbye {
+			w.Errorf("the page knows %+v, %v", asks, err)
+		}
+		resp, err := b.Post(to, "", nil)
+		if err != nil {
+			w.Fatal(err)
+		}
+		resp.Body.Close()
+		if after, _ := resp.Location(); after == nil || after.String() != goodbye+"?state=s" {
+			w.Errorf("confirmed: %d %v", resp.StatusCode, after)
+		}
+		w.dead(answer, "logout was confirmed")
+		w.alive(stranger, "another browser logged out")
+		for _, bad := range []string{token[:len(token)-3], "x", ""} {
+			if err := w.p.ConfirmLogout(&silent{}, r, bad); err != oidc.ErrExpired {
+				w.Errorf("token %q: %v", bad, err)
+			}
+		}
+		w.clock.Add(10 * time.Minute)
+		if err := w.p.ConfirmLogout(&silent{}, r, token); err != oidc.ErrExpired {
+			w.Errorf("an old token: %v", err)
+		}
+	})
+}
+
+func TestASecondServiceJoinsTheSession(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		b := w.browser()
+		first := w.tokens(b)
+		w.clock.Add(5 * time.Minute)
+		other, secret := w.add(oidc.Service{ID: "labo", Name: "Laboratoire"})
+		conf := w.oauth(other, secret)
+		back, _ := b.goes(conf.AuthCodeURL("s", oauth2.S256ChallengeOption(verifier)), "")
+		u, _ := url.Parse(back)
+		_, second := w.postAs(other.ID, secret, "/protocol/openid-connect/token", url.Values{"grant_type": {"authorization_code"},
+			"code": {u.Query().Get("code")}, "redirect_uri": {callback}, "code_verifier": {verifier}})
+		if first["session_state"] != second["session_state"] || second["session_state"] == nil {
+			w.Errorf("sessions %v and %v", first["session_state"], second["session_state"])
+		}
+		var services []session.Joined
+		w.write(func(ctx context.Context, tx *store.Tx) (err error) {
+			services, err = session.Services(ctx, tx, text(first, "session_state"))
+			return err
+		})
+		if len(services) != 2 || services[0].Service != "vaccin" || services[1].Service != "labo" {
+			w.Errorf("joined: %v", services)
+		}
+		if a := w.introspect(text(second, "access_token")); a["auth_time"] != float64(w.clock.Now().Add(-5*time.Minute).Unix()) {
+			w.Errorf("auth_time is not that of the first sign-in: %v", a)
+		}
+		// A click on "log out" in either ends both.
+		resp, err := b.Get(w.issuer + "/protocol/openid-connect/logout?id_token_hint=" + text(second, "id_token"))
+		if err != nil {
+			w.Fatal(err)
+		}
+		resp.Body.Close()
+		w.dead(first, "the other service logged out")
+	})
+}
+
+func TestWhatIsOverLeavesTheTables(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		b := w.browser()
+		answer := w.tokens(b)
+		for range 3 {
+			b.goes(w.ask(verifier), "/login/")
+		}
+		count := func() (n int) {
+			w.write(func(ctx context.Context, tx *store.Tx) error {
+				return tx.QueryRow(ctx, `SELECT (SELECT COUNT(*) FROM oidc_authorizations) + (SELECT COUNT(*) FROM oidc_grants) + (SELECT COUNT(*) FROM sessions)`).Scan(&n)
+			})
+			return n
+		}
+		clean := func() {
+			if err := oidc.Clean(w.Context(), w.db); err != nil {
+				w.Fatal(err)
+			}
+			if err := session.Clean(w.Context(), w.db); err != nil {
+				w.Fatal(err)
+			}
+		}
+		if clean(); count() != 6 {
+			w.Errorf("%d rows", count())
+		}
+		w.alive(answer, "cleaning")
+		w.clock.Add(oidc.AuthorizationLife + time.Second)
+		if clean(); count() != 2 {
+			w.Errorf("half an hour later: %d rows", count())
+		}
+		w.clock.Add(30 * 24 * time.Hour)
+		if clean(); count() != 0 {
+			w.Errorf("a month later: %d rows", count())
+		}
+	})
+}
