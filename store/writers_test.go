@@ -229,6 +229,9 @@ func TestAWriterThatCollidesRunsAgain(t *testing.T) {
 		if err != nil {
 			return err
 		}
+		if tx.Statements() != 1 {
+			t.Errorf("%d statements in a run that has made one", tx.Statements())
+		}
 		if len(nows) < 3 {
 			clock.Add(time.Second)
 			write(t, db, func(ctx context.Context, tx *store.Tx) error { return increment(ctx, tx, "a") })

@@ -16,6 +16,9 @@ import (
 	"vigie/store"
 )
 
+// serverEnv names the server to test on.
+const serverEnv = "VIGIE_TEST_POSTGRES"
+
 // Postgres returns the URL of a fresh PostgreSQL database, dropped when the
 // test ends, for tests that open it themselves, or several times. It skips the
 // test where there is no server.
@@ -23,8 +26,8 @@ func Postgres(t testing.TB) string {
 	t.Helper()
 	s, err := postgres()
 	if err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatalf("CI needs a PostgreSQL server: %v", err)
+		if os.Getenv("CI") != "" || os.Getenv(serverEnv) != "" {
+			t.Fatalf("PostgreSQL is needed here: %v", err)
 		}
 		t.Skipf("no PostgreSQL server: %v", err)
 	}
@@ -53,7 +56,7 @@ type server struct {
 // process with these migrations needs it.
 var postgres = sync.OnceValues(func() (*server, error) {
 	ctx := context.Background()
-	given := os.Getenv("VIGIE_TEST_POSTGRES")
+	given := os.Getenv(serverEnv)
 	if given == "" {
 		var err error
 		if given, err = sharedCluster(); err != nil {
@@ -62,7 +65,7 @@ var postgres = sync.OnceValues(func() (*server, error) {
 	}
 	base, err := url.Parse(given)
 	if err != nil {
-		return nil, errors.New("VIGIE_TEST_POSTGRES is not a URL")
+		return nil, errors.New(serverEnv + " is not a URL")
 	}
 	tmpl, err := sqliteTemplate()
 	if err != nil {
