@@ -5,7 +5,8 @@
 // (VIGIE_TEST_POSTGRES, a URL whose user may create databases); without it a
 // private server is started in the temporary folder and shared by all test
 // processes of the user, until a while after the last of them has ended. Where
-// neither can be had, the test is skipped; it fails when CI is set or a server was named.
+// neither can be had, the test is skipped; it fails when CI is set or a server
+// was named.
 package storetest
 
 import (
