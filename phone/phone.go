@@ -195,13 +195,21 @@ func ForgetEndpoint(ctx context.Context, tx *store.Tx, endpoint string) error {
 	return nil
 }
 
-// SetSilent says whether the phone never rings. It never keeps its owner from
-// signing in.
-func SetSilent(ctx context.Context, tx *store.Tx, id string, silent bool) error {
-	if _, err := tx.Exec(ctx, `UPDATE phones SET silent = $1 WHERE id = $2`, silent, id); err != nil {
-		return fmt.Errorf("silencing phone %s: %w", id, err)
+// BeSilent carries out a document "silence": the phone rings no more, or again.
+// It never keeps its owner from signing in.
+func BeSilent(ctx context.Context, tx *store.Tx, d Document) (Phone, error) {
+	if d.Decision != Silence {
+		return Phone{}, fmt.Errorf("%w: %q silences no phone", ErrDocument, d.Decision)
 	}
-	return nil
+	p, err := CheckPhone(ctx, tx, d)
+	if err != nil {
+		return Phone{}, err
+	}
+	if _, err := tx.Exec(ctx, `UPDATE phones SET silent = $1 WHERE id = $2`, d.Silent, p.ID); err != nil {
+		return Phone{}, fmt.Errorf("silencing phone %s: %w", p.ID, err)
+	}
+	p.Silent = d.Silent
+	return p, recordDocument(ctx, tx, p, KindSilenced, d)
 }
 
 // Disable stops a phone for good: it must be activated again. actor is spelled
@@ -268,6 +276,9 @@ func WakeAllOf(ctx context.Context, tx *store.Tx, professional directory.ID) err
 // its key alone signs. Its PIN wakes it ([Wake]) for the time of [Sleep]. A
 // phone that is not usable stays as it is.
 func FallAsleep(ctx context.Context, tx *store.Tx, d Document) (Phone, error) {
+	if d.Decision != GoToSleep {
+		return Phone{}, fmt.Errorf("%w: %q puts no phone to sleep", ErrDocument, d.Decision)
+	}
 	p, err := CheckPhone(ctx, tx, d)
 	if err != nil || !p.Usable(tx.Now) {
 		return p, err
@@ -282,6 +293,9 @@ func FallAsleep(ctx context.Context, tx *store.Tx, d Document) (Phone, error) {
 // Wake wakes a phone that put itself to sleep, with the document d, signed with
 // the PIN.
 func Wake(ctx context.Context, tx *store.Tx, d Document) (Verdict, error) {
+	if d.Decision != WakeUp {
+		return Verdict{}, fmt.Errorf("%w: %q wakes no phone", ErrDocument, d.Decision)
+	}
 	v, err := CheckApproval(ctx, tx, d)
 	if err != nil || v.Outcome != Right || v.Repeat {
 		return v, err
@@ -299,6 +313,7 @@ func Wake(ctx context.Context, tx *store.Tx, d Document) (Verdict, error) {
 // Kinds of events that this package records beside those of package audit.
 const (
 	KindRemoved    = "phone.removed"
+	KindSilenced   = "phone.silenced" // or unsilenced: the document says which
 	KindSlept      = "phone.slept"
 	KindWoke       = "phone.woke"
 	KindPINChanged = "phone.pin-changed"

@@ -448,6 +448,9 @@ func finishedEpoch(ctx context.Context, tx *store.Tx, d Document, purpose string
 // the old PIN and the new one. The verdict is about the old one, as
 // [CheckApproval] says.
 func Change(ctx context.Context, tx *store.Tx, d Document) (Verdict, error) {
+	if d.Decision != ChangePIN {
+		return Verdict{}, fmt.Errorf("%w: %q changes no PIN", ErrDocument, d.Decision)
+	}
 	var row drawn
 	var pin ed25519.PublicKey
 	v, err := judge(ctx, tx, d, func() (err error) {

@@ -13,6 +13,8 @@ import (
 	"vigie/directory"
 	"vigie/login"
 	"vigie/oidc"
+	"vigie/phone"
+	"vigie/push"
 	"vigie/secrets"
 	"vigie/session"
 	"vigie/store"
@@ -25,6 +27,9 @@ type Deps struct {
 	Logins   *login.Logins
 	Provider *oidc.Provider
 	Log      *slog.Logger // nil: nobody hears
+
+	Activation *phone.Activation                          // nil: there is no phone API
+	Push       func(push.Subscription, push.Message) bool // does not wait; false: the queue is full. nil: nothing is pushed
 }
 
 // Options of a Site. Portal, App and Issuer are required.
@@ -52,6 +57,8 @@ type Site struct {
 	portal http.Handler
 	app    http.Handler
 
+	phoneNonces phone.Nonces
+
 	ending chan struct{} // closed when streams must end
 	end    sync.Once
 }
@@ -70,7 +77,7 @@ func New(d Deps, o Options) (*Site, error) {
 	if _, err := pages(); err != nil {
 		return nil, err
 	}
-	s := &Site{Deps: d, o: o, cross: http.NewCrossOriginProtection(), ending: make(chan struct{})}
+	s := &Site{Deps: d, o: o, cross: http.NewCrossOriginProtection(), phoneNonces: phone.NewNonces(d.Keys.MAC("phone nonce")), ending: make(chan struct{})}
 	s.portal = s.logged(secure(s.portalMux()))
 	app, err := s.appMux()
 	if err != nil {
