@@ -7,7 +7,7 @@ import (
 )
 
 // page is how many rows of the directory are read at a time.
-const page = 5000
+const page = 2000
 
 // A stored is a row of a person, as far as an import needs it.
 type stored struct {
@@ -24,7 +24,7 @@ func (im *importer) look(ctx context.Context, sorted *sorter) error {
 	if err != nil {
 		return err
 	}
-	p := Progress{Step: Looking}
+	p := Progress{Step: Looking, Total: im.expected}
 	var last stored // the row before, which the next one may tell to be replaced
 	var litter []stored
 	take := func(row stored) error {
@@ -112,46 +112,41 @@ func (im *importer) page(ctx context.Context, after stored) ([]stored, error) {
 	return list, err
 }
 
-// clear undoes what an import that never came into force did to these rows, and
-// removes those that ended.
+// clear undoes, from the first to the last of these rows, what an import did
+// that never came into force, and removes the ones among them that ended.
 func (im *importer) clear(ctx context.Context, litter []stored) error {
-	for len(litter) > 0 {
-		some := litter[:min(batch, len(litter))]
-		litter = litter[len(some):]
-		err := im.db.Write(ctx, func(tx *store.Tx) error {
-			if err := im.lease.check(ctx, tx); err != nil {
+	if len(litter) == 0 {
+		return nil
+	}
+	return im.db.Write(ctx, func(tx *store.Tx) error {
+		if err := im.lease.check(ctx, tx); err != nil {
+			return err
+		}
+		unfinished := false
+		for _, r := range litter {
+			if r.held.generation > im.inForce || r.ended > im.inForce {
+				unfinished = true
+				continue
+			}
+			if _, err := tx.Exec(ctx, `DELETE FROM professionals WHERE id = $1 AND generation = $2`, r.id, r.held.generation); err != nil {
 				return err
 			}
-			for _, r := range some {
-				if err := im.clearOne(ctx, tx, r); err != nil {
-					return err
-				}
-			}
+		}
+		if !unfinished {
 			return nil
-		})
-		if err != nil {
-			return err
 		}
-	}
-	return nil
-}
-
-func (im *importer) clearOne(ctx context.Context, tx *store.Tx, r stored) error {
-	if r.held.generation <= im.inForce && r.ended <= im.inForce {
-		_, err := tx.Exec(ctx, `DELETE FROM professionals WHERE id = $1 AND generation = $2`, r.id, r.held.generation)
-		return err
-	}
-	for _, query := range []string{
-		`DELETE FROM professionals WHERE id = $1 AND generation > $2`,
-		`UPDATE professionals SET ended = 0 WHERE id = $1 AND ended > $2`,
-		`DELETE FROM contacts WHERE professional = $1 AND generation > $2`,
-		`UPDATE contacts SET ended = 0, replaced = 0 WHERE professional = $1 AND ended > $2`,
-	} {
-		if _, err := tx.Exec(ctx, query, r.id, im.inForce); err != nil {
-			return err
+		for _, query := range []string{ // both ends in the order of the database, as they were read
+			`DELETE FROM professionals WHERE id >= $1 AND id <= $2 AND generation > $3`,
+			`UPDATE professionals SET ended = 0 WHERE id >= $1 AND id <= $2 AND ended > $3`,
+			`DELETE FROM contacts WHERE professional >= $1 AND professional <= $2 AND generation > $3`,
+			`UPDATE contacts SET ended = 0, replaced = 0 WHERE professional >= $1 AND professional <= $2 AND ended > $3`,
+		} {
+			if _, err := tx.Exec(ctx, query, litter[0].id, litter[len(litter)-1].id, im.inForce); err != nil {
+				return err
+			}
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // clean removes, after the switch, the rows that it replaced, and contact points

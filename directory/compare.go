@@ -127,39 +127,33 @@ func (im *importer) compare(ctx context.Context, sorted *sorter) error {
 		return err
 	}
 	im.report.First = im.before == 0
-	progress := Progress{Step: Comparing, Lines: int64(im.report.Lines), Total: int64(im.before)}
+	progress := Progress{Step: Comparing, Lines: int64(im.report.Lines), Total: sorted.count}
 	var p person
 	var key []byte
-	end := func() error {
-		if p.id == "" {
-			return nil
+	end := func() {
+		if p.id != "" {
+			im.decide(&p)
 		}
-		progress.Done++
-		if progress.Done%10000 == 0 {
+	}
+	err = m.each(func(k, record []byte) error {
+		if progress.Done++; progress.Done%10000 == 0 {
 			im.o.Progress(progress)
 			if err := ctx.Err(); err != nil {
 				return err
 			}
 		}
-		im.decide(&p)
-		return nil
-	}
-	err = m.each(func(k, record []byte) error {
 		if !bytes.Equal(k, key) {
-			if err := end(); err != nil {
-				return err
-			}
+			end()
 			key = append(key[:0], k...)
 			p = person{id: ID(k), rows: p.rows[:0], digests: p.digests[:0]}
 		}
 		return p.add(record)
 	})
-	if err == nil {
-		err = end()
-	}
 	if err != nil {
 		return fmt.Errorf("comparing the files with the directory: %w", err)
 	}
+	end()
+	im.o.Progress(progress)
 	return nil
 }
 

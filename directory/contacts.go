@@ -22,9 +22,9 @@ type ContactState string
 
 // The states of a contact point.
 const (
-	Usable   ContactState = "usable"  // for everything
-	Pending  ContactState = "pending" // in its waiting period: told of things, but no codes for activation
-	Replaced ContactState = "old"     // replaced, or its owner left: still told of changes
+	Usable  ContactState = "usable"  // for everything
+	Pending ContactState = "pending" // in its waiting period: told of things, but no codes for activation
+	Old     ContactState = "old"     // replaced, or its owner left: still told of changes
 )
 
 // A Contact is a contact point of a professional, now or within the last year.
@@ -41,7 +41,7 @@ type Contact struct {
 func (c Contact) State(now time.Time) ContactState {
 	switch {
 	case !c.Replaced.IsZero():
-		return Replaced
+		return Old
 	case now.Before(c.UsableFrom):
 		return Pending
 	}

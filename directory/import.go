@@ -64,8 +64,8 @@ type Progress struct {
 	Step  Step
 	File  string // the one that is read
 	Lines int64  // read so far
-	Done  int64  // bytes when Reading, else people
-	Total int64  // of the same; 0: not known
+	Done  int64  // bytes when Reading, records when Comparing, else people
+	Total int64  // of the same
 }
 
 // A Report says what an import did.
@@ -131,6 +131,8 @@ type importer struct {
 	started       int64 // Unix milliseconds: when new contact points count as first seen
 	firstContacts bool  // no import brought contact points so far
 
+	expected int64 // people in force, as their import counted them
+
 	report  Report
 	changed int    // people whose change counts for the guard
 	before  int    // people in force
@@ -167,8 +169,8 @@ func Import(ctx context.Context, db *store.DB, files []string, o ImportOptions) 
 	held, stop := l.hold(ctx)
 	im := &importer{db: db, o: o, lease: l}
 	err = im.run(held, sources)
-	if cause := context.Cause(held); err != nil && cause != nil {
-		err = cause
+	if err != nil && errors.Is(context.Cause(held), errTakenOver) {
+		err = errTakenOver // whatever it was that failed because of it
 	}
 	stop()
 	return im.report, errors.Join(err, l.release(context.WithoutCancel(ctx)))
@@ -217,8 +219,10 @@ func (im *importer) begin(ctx context.Context) error {
 		}
 		var last, contacts int64
 		err := tx.QueryRow(ctx, `
-			SELECT d.generation, COALESCE(MAX(i.generation), 0), COALESCE(MAX(CASE WHEN i.switched > 0 THEN i.contact_points ELSE 0 END), 0)
-			FROM directory d LEFT JOIN directory_imports i ON TRUE WHERE d.one = 1 GROUP BY d.generation`).Scan(&im.inForce, &last, &contacts)
+			SELECT d.generation, COALESCE(MAX(i.generation), 0),
+				COALESCE(MAX(CASE WHEN i.switched > 0 THEN i.contact_points ELSE 0 END), 0),
+				COALESCE(MAX(CASE WHEN i.generation = d.generation THEN i.people ELSE 0 END), 0)
+			FROM directory d LEFT JOIN directory_imports i ON TRUE WHERE d.one = 1 GROUP BY d.generation`).Scan(&im.inForce, &last, &contacts, &im.expected)
 		if err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package directory
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"unicode"
@@ -47,7 +48,7 @@ const (
 // [plain] leaves them; several names of one column are divided by commas.
 var spellings = strings.Split(""+
 	"type identifiant;identifiant;identification nationale;code civilite;nom famille;prenoms,prenom;"+
-	"telephone correspondance,telephone mobile correspondance;adresse email correspondance,email correspondance,adresse mail correspondance,mail correspondance;"+
+	"telephone correspondance,telephone mobile correspondance,telephone portable correspondance;adresse email correspondance,email correspondance,adresse mail correspondance,mail correspondance;"+
 	"code profession;code categorie professionnelle,code categorie;code civilite exercice;nom exercice;prenom exercice;"+
 	"code type savoir faire;code savoir faire;"+
 	"code mode exercice;code secteur activite,code secteur;code section tableau pharmaciens,code section pharmacien,code section tableau pharmacien;"+
@@ -137,7 +138,9 @@ func readHeader(line string) (layout, error) {
 	}
 	l.guess(names)
 	l.format = Open
-	if l.at[colMobile] >= 0 || l.at[colEmail] >= 0 {
+	if mobile, email := l.at[colMobile] >= 0, l.at[colEmail] >= 0; mobile != email {
+		return layout{}, fmt.Errorf("%w: of the two private contact columns only one is there", ErrUnknownFormat)
+	} else if mobile {
 		l.format = PSC
 	}
 	// The register's other files (diplomas, skills) begin with the same columns.

@@ -77,6 +77,10 @@ func TestTheTelephoneOfAPlaceIsNobodysContactPoint(t *testing.T) {
 	if err != nil || l.at[colMobile] >= 0 || l.at[colEmail] >= 0 || l.format != Open {
 		t.Errorf("%v: %v", err, l.at)
 	}
+	names[10], names[11] = "Numéro privé", "Adresse e-mail (coord. correspondance)"
+	if _, err = readHeader(strings.Join(names, "|")); !errors.Is(err, ErrUnknownFormat) {
+		t.Errorf("a feed without numbers would take everybody's: %v", err)
+	}
 	names[10], names[11] = "???", "!!!"
 	if l, err = readHeader(strings.Join(names, "|")); err != nil || l.at[colMobile] >= 0 || l.at[colEmail] >= 0 {
 		t.Errorf("%v: %v", err, l.at)

@@ -83,6 +83,7 @@ type sorter struct {
 	arena []byte // records one after the other
 	index []span // where they are
 	limit int    // bytes of the arena
+	count int64  // records
 	parts []*spool
 }
 
@@ -111,6 +112,7 @@ func (s *sorter) add(key string, record []byte) error {
 	s.arena = append(s.arena, key...)
 	s.arena = append(s.arena, record...)
 	s.index = append(s.index, span{uint32(from), uint32(len(s.arena))})
+	s.count++
 	return nil
 }
 

@@ -14,7 +14,7 @@ import (
 const (
 	// batch is how many people one transaction of an import writes: sign-ins
 	// wait for it, a few milliseconds.
-	batch = 500
+	batch = 250
 
 	// at a time, rows are inserted this many per statement: PostgreSQL is faster
 	// the more, SQLite the fewer.
