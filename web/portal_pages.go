@@ -68,7 +68,7 @@ func (p outcomePage) Icon() string {
 		return "shield"
 	case "left", "logged_out":
 		return "log-out"
-	case "expired", "gone", "busy":
+	case "expired", "gone", "busy", "letter_gone", "logout_gone":
 		return "clock"
 	case "elsewhere", "cookies":
 		return "screen"

@@ -3,6 +3,9 @@ package web
 import (
 	"fmt"
 	"net/http"
+	"strings"
+
+	"vigie/phone"
 )
 
 // handler answers a request: it writes the whole response, or returns an error
@@ -42,6 +45,11 @@ func (s *Site) portalRoutes() []route {
 		{"GET /logout/{token}", s.askLogout},
 		{"POST /logout/{token}", s.logout},
 
+		// Whoever got a letter with a code.
+		{"GET /activation/{token}", s.letter},
+		{"POST /activation/{token}/send", s.pressLetter((*phone.Activation).SendNext)},
+		{"POST /activation/{token}/stop", s.pressLetter((*phone.Activation).StopAsks)},
+
 		// Phones that look for their API.
 		{"GET /.well-known/vigie", s.discovery},
 
@@ -68,10 +76,14 @@ func (s *Site) appMux() (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the phone app: %w", err)
 	}
-	mux := s.mux([]route{
+	routes := []route{
 		{"GET /livez", alive},
 		{"GET /readyz", s.ready},
-	})
+	}
+	if s.Activation != nil {
+		routes = append(routes, s.phoneRoutes()...)
+	}
+	mux := s.mux(routes)
 	mux.Handle("/", shell)
 	return mux, nil
 }
@@ -95,7 +107,7 @@ func (s *Site) serve(rt route, w http.ResponseWriter, r *http.Request) error {
 		return fault{http.StatusForbidden, "crossed", err}
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-	if r.Method == http.MethodPost {
+	if r.Method == http.MethodPost && !strings.HasPrefix(r.URL.Path, "/phone/") { // whose bodies are signed JSON
 		if err := r.ParseForm(); err != nil {
 			return badForm(err)
 		}
