@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -99,13 +98,13 @@ func startDemo(ctx context.Context, e env, listen, data string) (_ *demo, err er
 		}
 		return nil, err
 	}
-	if d.server, err = newServer(ctx, d.db, keys, serverOptions{config: config, mail: d.mailbox, sms: d.mailbox, loopback: true, anyHour: true, demo: d.startPage(), log: e.log}); err != nil {
+	if d.server, err = newServer(ctx, d.db, keys, serverOptions{config: config, senders: map[message.Channel]message.Sender{message.SMS: d.mailbox, message.Email: d.mailbox}, anyHour: true, demo: d.startPage(), log: e.log}); err != nil {
 		return nil, err
 	}
 	if err := d.prepare(ctx); err != nil {
 		return nil, err
 	}
-	d.server.Start(d.listeners[0], d.listeners[1])
+	d.server.Start(ctx, d.listeners[0], d.listeners[1])
 	d.serve(2, web.MailboxPage(d.mailbox, d.url(0)))
 	for i, s := range demoServices {
 		service := &stage.Service{ID: s.id, Secret: d.memory.Secrets[s.id], Name: s.name, URL: d.url(3 + i), Issuer: config.issuer(), Colour: s.colour, Log: e.log}
@@ -154,7 +153,7 @@ func (d *demo) remember() error {
 func loadOrCreate(path string) (*secrets.Secrets, error) {
 	keys, err := secrets.Load(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return secrets.Create(path, now())
+		return secrets.Create(path)
 	}
 	return keys, err
 }
@@ -208,15 +207,7 @@ func (d *demo) prepare(ctx context.Context) error {
 	if d.memory.Prepared {
 		return nil
 	}
-	file := filepath.Join(d.dir, "register.txt")
-	var register bytes.Buffer
-	if err := directory.WriteDemo(&register); err != nil {
-		return err
-	}
-	if err := os.WriteFile(file, register.Bytes(), 0o600); err != nil {
-		return err
-	}
-	if _, err := d.server.importDirectory(ctx, []string{file}, directory.ImportOptions{}); err != nil {
+	if _, err := directory.Load(ctx, d.db, directory.Demo()); err != nil {
 		return err
 	}
 	d.memory.Secrets = map[string]string{}
@@ -271,20 +262,20 @@ func (d *demo) startPage() web.Demo {
 		page.Services = append(page.Services, web.DemoService{Name: s.name, URL: d.url(3 + i)})
 	}
 	for _, p := range directory.Demo() {
-		page.People = append(page.People, web.DemoPerson{NationalID: p.ID.String(), Name: p.Name, Mobile: p.Mobile, Email: p.Email})
+		page.People = append(page.People, web.DemoPerson{NationalID: p.ID.String(), Name: p.Professional().DisplayName(), Mobile: p.Mobile, Email: p.Email})
 	}
 	return page
 }
 
 type announcement struct {
-	Base        string                `json:"base"`
-	Issuer      string                `json:"issuer"`
-	Phone       string                `json:"phone"`
-	Mailbox     string                `json:"mailbox"`
-	MailboxJSON string                `json:"mailbox_json"`
-	Database    string                `json:"database"`
-	Services    []announcedService    `json:"services"`
-	People      []announcedProfession `json:"professionals"`
+	Base        string                  `json:"base"`
+	Issuer      string                  `json:"issuer"`
+	Phone       string                  `json:"phone"`
+	Mailbox     string                  `json:"mailbox"`
+	MailboxJSON string                  `json:"mailbox_json"`
+	Database    string                  `json:"database"`
+	Services    []announcedService      `json:"services"`
+	People      []announcedProfessional `json:"professionals"`
 }
 
 type announcedService struct {
@@ -295,7 +286,7 @@ type announcedService struct {
 	RedirectURI string `json:"redirect_uri"`
 }
 
-type announcedProfession struct {
+type announcedProfessional struct {
 	NationalID string `json:"national_id"`
 	Name       string `json:"name"`
 	Mobile     string `json:"mobile"`
@@ -309,7 +300,7 @@ func (d *demo) announcement() announcement {
 		a.Services = append(a.Services, announcedService{s.ID, s.Secret, s.Name, s.URL, s.RedirectURI()})
 	}
 	for _, p := range directory.Demo() {
-		a.People = append(a.People, announcedProfession{p.ID.String(), p.Name, p.Mobile, p.Email})
+		a.People = append(a.People, announcedProfessional{p.ID.String(), p.Professional().DisplayName(), p.Mobile, p.Email})
 	}
 	return a
 }

@@ -20,7 +20,7 @@ type KeysInitCmd struct {
 
 // Run makes the file; it never overwrites one.
 func (c *KeysInitCmd) Run(e env) error {
-	s, err := secrets.Create(c.Secrets, time.Now())
+	s, err := secrets.Create(c.Secrets)
 	if err != nil {
 		return err
 	}

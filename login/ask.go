@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -14,6 +15,7 @@ import (
 	"vigie/directory"
 	"vigie/guard"
 	"vigie/phone"
+	"vigie/push"
 	"vigie/store"
 )
 
@@ -153,15 +155,30 @@ func (l *Logins) ring(ctx context.Context, tx *store.Tx, r Request, kept browser
 	if err := guard.Rang(ctx, tx, r.ID, kept); err != nil {
 		return err
 	}
-	ring := Ring{Request: r.ID, Service: r.ServiceName, Seconds: int(RingLife / time.Second), Life: RingLife}
-	for _, p := range phones {
-		if p.Subscription == nil || l.o.Ring == nil {
-			continue
-		}
-		sub := *p.Subscription
-		tx.OnCommit(func() { l.o.Ring(p, sub, ring) })
+	err := l.push(tx, phones, push.High, pushed{Request: r.ID, Service: r.ServiceName, Seconds: int(RingLife / time.Second)})
+	if err != nil {
+		return err
 	}
 	return l.record(ctx, tx, audit.RequestRang, r, audit.Event{Browser: kept.Thumbprint})
+}
+
+// push sends m to these phones after commit. The topic replaces an older message
+// about the same request that has not arrived yet (RFC 8030 §5.4).
+func (l *Logins) push(tx *store.Tx, phones []phone.Phone, urgency push.Urgency, m pushed) error {
+	payload, err := json.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("encoding a push: %w", err)
+	}
+	for _, p := range phones {
+		if p.Subscription == nil || l.o.Push == nil {
+			continue
+		}
+		to := *p.Subscription
+		tx.OnCommit(func() {
+			l.o.Push(to, push.Message{Payload: payload, TTL: RingLife, Urgency: urgency, Topic: m.Request})
+		})
+	}
+	return nil
 }
 
 // record writes what happened to r; more fills or overrides.

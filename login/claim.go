@@ -152,16 +152,7 @@ func (l *Logins) List(ctx context.Context, tx *store.Tx, p phone.Phone) ([]Reque
 	if err != nil {
 		return nil, fmt.Errorf("listing requests: %w", err)
 	}
-	defer rows.Close()
-	var list []Request
-	for rows.Next() {
-		r, err := scanRequest(rows)
-		if err != nil {
-			return nil, fmt.Errorf("listing requests: %w", err)
-		}
-		list = append(list, r)
-	}
-	return list, rows.Err()
+	return scanRequests(rows)
 }
 
 // More gives the request another minute, at most MaxExtra times.
@@ -214,4 +205,17 @@ func (r Request) Shown() string {
 		return ""
 	}
 	return string(b)
+}
+
+func scanRequests(rows *sql.Rows) ([]Request, error) {
+	defer rows.Close()
+	var list []Request
+	for rows.Next() {
+		r, err := scanRequest(rows)
+		if err != nil {
+			return nil, fmt.Errorf("listing requests: %w", err)
+		}
+		list = append(list, r)
+	}
+	return list, rows.Err()
 }

@@ -25,7 +25,6 @@ import (
 	"vigie/browser"
 	"vigie/directory"
 	"vigie/guard"
-	"vigie/phone"
 	"vigie/push"
 	"vigie/secrets"
 	"vigie/store"
@@ -160,17 +159,17 @@ type Network struct {
 type Options struct {
 	Issuer   string
 	Networks []Network
-	// Ring is called after commit, once for each phone that is to ring. It must
-	// not block.
-	Ring func(phone.Phone, push.Subscription, Ring)
+	// Push brings a message to a phone. It is called after commit and must not
+	// wait. Nil: nothing is pushed.
+	Push func(push.Subscription, push.Message) bool
 }
 
-// Ring is what reaches a phone: no name, no number.
-type Ring struct {
-	Request string        `json:"request"`
-	Service string        `json:"service"`
-	Seconds int           `json:"seconds"`
-	Life    time.Duration `json:"-"`
+// pushed is what a push says: no name, no number.
+type pushed struct {
+	Request string `json:"request"`
+	Service string `json:"service"`
+	Seconds int    `json:"seconds,omitempty"`
+	Over    bool   `json:"over,omitempty"` // answered elsewhere
 }
 
 // Logins asks, answers and redeems requests.
