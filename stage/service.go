@@ -13,6 +13,7 @@ import (
 	"sort"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
@@ -27,12 +28,29 @@ type Service struct {
 	Issuer           string
 	Colour           string // of its own look
 	Log              *slog.Logger
+	Now              func() time.Time // for the expiry of ID tokens; nil: the clock
 
 	once sync.Mutex
 	rp   *relyingParty
 
 	mu       sync.Mutex
 	sessions map[string]*visit
+	last     struct{ code, verifier string } // that were redeemed last
+}
+
+// LastCode is the code that the service redeemed last, for stories about
+// replays; LastVerifier its PKCE verifier.
+func (s *Service) LastCode() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last.code
+}
+
+// LastVerifier is the PKCE verifier of LastCode.
+func (s *Service) LastVerifier() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last.verifier
 }
 
 type relyingParty struct {
@@ -95,7 +113,7 @@ func (s *Service) connect(ctx context.Context) (*relyingParty, error) {
 		provider: provider,
 		oauth: oauth2.Config{ClientID: s.ID, ClientSecret: s.Secret, RedirectURL: s.RedirectURI(), Endpoint: provider.Endpoint(),
 			Scopes: []string{oidc.ScopeOpenID, "scope_all"}},
-		verifier: provider.Verifier(&oidc.Config{ClientID: s.ID}),
+		verifier: provider.Verifier(&oidc.Config{ClientID: s.ID, Now: s.Now}),
 		logout:   more.EndSession,
 	}
 	return s.rp, nil
@@ -179,6 +197,9 @@ func (s *Service) redeem(ctx context.Context, v *visit, code string) (*visit, er
 	if err != nil {
 		return nil, err
 	}
+	s.mu.Lock()
+	s.last.code, s.last.verifier = code, v.verifier
+	s.mu.Unlock()
 	token, err := rp.oauth.Exchange(ctx, code, oauth2.VerifierOption(v.verifier))
 	if err != nil {
 		return nil, fmt.Errorf("redeeming the code: %w", err)

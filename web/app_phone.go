@@ -69,7 +69,7 @@ func (s *Site) openTicket(ctx context.Context, tx *store.Tx, r *http.Request, c 
 		}
 		return refusal{status: http.StatusForbidden, code: "wrong_codes", facts: facts}.reply()
 	}
-	return said(http.StatusOK, map[string]any{"ticket": result.Ticket.ID, "name": result.Name, "expires": store.Millis(result.Ticket.Expires)})
+	return said(http.StatusOK, map[string]any{"ticket": result.Ticket.ID, "name": result.Name, "expires": store.Millis(result.Ticket.Expires), "now": store.Millis(tx.Now)})
 }
 
 // drawEpoch draws the epoch of a PIN to come.
@@ -88,7 +88,7 @@ func (s *Site) drawEpoch(ctx context.Context, tx *store.Tx, _ *http.Request, c c
 	if err != nil {
 		return reply{}, err
 	}
-	return said(http.StatusOK, map[string]any{"epoch": e.ID, "ends": store.Millis(e.Ends)})
+	return said(http.StatusOK, map[string]any{"epoch": e.ID, "ends": store.Millis(e.Ends), "now": store.Millis(tx.Now)})
 }
 
 // evaluateEpoch evaluates one element under an epoch, once.
