@@ -423,9 +423,9 @@ func TestReadersSeeTheOldDirectoryOrTheNewOne(t *testing.T) {
 }
 
 func TestAnInterruptedImportLeavesTheOldDirectory(t *testing.T) {
-	list := people(4000)
+	list := people(1200)
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
-		load(t, db, all, file(t, PSC, list[:2000]...))
+		load(t, db, all, file(t, PSC, list[:600]...))
 		names := func() (all []string) {
 			read(t, db, func(tx *store.Tx) error {
 				all = nil
@@ -446,16 +446,16 @@ func TestAnInterruptedImportLeavesTheOldDirectory(t *testing.T) {
 		}
 		before := names()
 
-		// Everybody among the first 1000 leaves, the next have other names and
-		// addresses, 2000 come: interrupted when half of it is written.
-		other := slices.Clone(list[1000:])
-		for i := range other[:1000] {
+		// Everybody among the first 300 leaves, the next have other names and
+		// addresses, 600 come: interrupted when most of it is written.
+		other := slices.Clone(list[300:])
+		for i := range other[:300] {
 			other[i].FamilyName, other[i].Email = "AUTRE", "autre@example.test"
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		o := all
 		o.Progress = func(p Progress) {
-			if p.Step == Writing && p.Done >= 2000 {
+			if p.Step == Writing && p.Done >= 1000 {
 				cancel()
 			}
 		}
@@ -463,7 +463,7 @@ func TestAnInterruptedImportLeavesTheOldDirectory(t *testing.T) {
 		if !errors.Is(err, context.Canceled) || !r.Switched.IsZero() {
 			t.Fatalf("%+v, %v", r, err)
 		}
-		if rows(t, db, "professionals") <= 2000 {
+		if rows(t, db, "professionals") <= 600 {
 			t.Fatal("nothing was written before the interruption: the test shows nothing")
 		}
 		equal(t, "directory", names(), before)
@@ -477,13 +477,13 @@ func TestAnInterruptedImportLeavesTheOldDirectory(t *testing.T) {
 		equal(t, "directory", names(), before)
 
 		// The next import clears away what was left.
-		r = load(t, db, all, file(t, PSC, list[:2000]...))
-		equal(t, "unchanged", r.Unchanged, 2000)
-		equal(t, "rows", rows(t, db, "professionals"), 2000)
+		r = load(t, db, all, file(t, PSC, list[:600]...))
+		equal(t, "unchanged", r.Unchanged, 600)
+		equal(t, "rows", rows(t, db, "professionals"), 600)
 		equal(t, "directory", names(), before)
 		r = load(t, db, all, file(t, PSC, other...))
-		equal(t, "report", []int{r.Added, r.Changed, r.Removed}, []int{2000, 1000, 1000})
-		equal(t, "rows", rows(t, db, "professionals"), 4000)
+		equal(t, "report", []int{r.Added, r.Changed, r.Removed}, []int{600, 300, 300})
+		equal(t, "rows", rows(t, db, "professionals"), 1200)
 	})
 }
 

@@ -13,11 +13,16 @@ import (
 
 const (
 	// batch is how many people one transaction of an import writes: sign-ins
-	// wait for it, a few milliseconds.
-	batch = 250
+	// wait for it, some milliseconds.
+	batch = 500
 
-	// at a time, rows are inserted this many per statement: PostgreSQL is faster
-	// the more, SQLite the fewer.
+	// breath is the pause after each. SQLite does not queue the writers of
+	// several processes: without it a server would not find the moment in which
+	// the import of the command line lets go of the file.
+	breath = 3 * time.Millisecond
+
+	// perInsert is how many rows one statement inserts: PostgreSQL is faster the
+	// more, SQLite the fewer.
 	perInsert = 16
 
 	// WaitingPeriod is how long a contact point that the directory did not hold
@@ -150,6 +155,11 @@ func (im *importer) eachBatch(ctx context.Context, step Step, f func(*store.Tx, 
 		}
 		p.Done += int64(len(changes))
 		im.o.Progress(p)
+		select {
+		case <-time.After(breath):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 	return nil
 }
