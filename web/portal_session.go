@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"vigie/browser"
+	"vigie/directory"
 	"vigie/login"
 	"vigie/oidc"
 	"vigie/session"
@@ -36,6 +37,9 @@ func (s *Site) finish(w http.ResponseWriter, r *http.Request, proof string) erro
 		request, err := s.Logins.Redeem(ctx, tx, asked.ID, cookie, proof)
 		if err != nil {
 			return session.Session{}, err
+		}
+		if _, present, err := directory.Find(ctx, tx, request.Professional); err != nil || !present {
+			return session.Session{}, errors.Join(err, login.ErrExpired) // left the register meanwhile
 		}
 		note(r, "service", a.Service, "request", request.ID)
 		if a.Session != "" {
@@ -132,6 +136,9 @@ func (s *Site) goOn(w http.ResponseWriter, r *http.Request) error {
 
 // mayJoin is nil when the service of a may join the session now, else errAsk.
 func (s *Site) mayJoin(ctx context.Context, tx *store.Tx, current session.Session, a oidc.Authorization, proof string) error {
+	if _, present, err := directory.Find(ctx, tx, current.Professional); err != nil || !present {
+		return errors.Join(err, errAsk) // who left the register signs in no more
+	}
 	joined, err := session.Joins(ctx, tx, current.ID, a.Service)
 	if err != nil {
 		return err
