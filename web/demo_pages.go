@@ -19,6 +19,9 @@ type Demo struct {
 	People       []DemoPerson
 }
 
+// Others are the people one may be later.
+func (d Demo) Others() []DemoPerson { return d.People[min(1, len(d.People)):] }
+
 // DemoService is one of the demonstration's services.
 type DemoService struct{ Name, URL string }
 

@@ -155,14 +155,14 @@ func (p progress) step() string {
 	return "code"
 }
 
-// grouped4 writes a national id so that its last four characters, which the
-// app shows too, stand alone: "8 9970 0000 017" would hide them.
+// grouped4 writes a national id in groups that stay together, so that its last
+// four characters, which the app shows too, stand alone: "8997 0000 0017".
 func grouped4(id directory.ID) string {
-	s := id.String()
-	if len(s) <= 4 {
-		return s
+	s, groups := id.String(), ""
+	for len(s) > 4 {
+		s, groups = s[:len(s)-4], "\u00a0"+s[len(s)-4:]+groups
 	}
-	return s[:len(s)-4] + " " + s[len(s)-4:]
+	return s + groups
 }
 
 // state answers where the request stands, for pages without a stream.

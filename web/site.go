@@ -74,6 +74,7 @@ func New(d Deps, o Options) (*Site, error) {
 			return nil, fmt.Errorf("the origin %q: give https://HOST without a slash at its end", origin)
 		}
 	}
+	o.Support = strings.ReplaceAll(o.Support, " ", "\u00a0") // a number does not break
 	if _, err := pages(); err != nil {
 		return nil, err
 	}
