@@ -145,15 +145,15 @@ func everything(p page, number string) string {
 	b.WriteString(p.body)
 	s := b.String()
 	for _, drawn := range []string{
-		`[A-Z2-7]{26}`,           // ids, the cookie
-		`[A-Za-z0-9_-]{32}\b`,    // nonces
-		`<span>[0-9]{3}</span>`,  // the code,
-		`"[0-9]{6}"`,             // in its three forms
-		`&#34;[0-9]{6}&#34;`,     //
-		`([0-9] ){2}[0-9]`,       //
-		`Date: [^\r]*`,           //
-		regexp.QuoteMeta(number), // what was typed
-		number[:8] + " " + number[8:],
+		`[A-Z2-7]{26}`,                    // ids, the cookie
+		`nonce(="|":"|&#34;:&#34;)[^"&]*`, // nonces
+		`<span>[0-9]{3}</span>`,           // the code,
+		`"[0-9]{6}"`,                      // in its forms
+		`&#34;[0-9]{6}&#34;`,              //
+		`([0-9] ){2}[0-9]`,                //
+		`Date: [^\r]*`,                    //
+		regexp.QuoteMeta(number),          // what was typed
+		number[:4] + "\u00a0" + number[4:8] + "\u00a0" + number[8:],
 	} {
 		s = regexp.MustCompile(drawn).ReplaceAllStringFunc(s, func(found string) string { return strings.Repeat("·", len(found)) })
 	}
