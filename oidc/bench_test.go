@@ -138,7 +138,9 @@ func bare(b *testing.B) benched {
 		IDTokenAlgs: []goidc.SignatureAlgorithm{jose.RS256, jose.ES256}},
 		provider.WithScopes(goidc.ScopeOpenID), provider.WithSecretBasicAuthn(), provider.WithStaticClients(client), provider.WithRefreshTokenGrant(nil),
 		provider.WithJTIConsumer(func(context.Context, string) error { return nil }),
-		provider.WithTokenOptions(func(context.Context, *goidc.Grant, *goidc.Client) goidc.TokenOptions { return goidc.NewJWTTokenOptions(jose.ES256, 120) }),
+		provider.WithTokenOptions(func(context.Context, *goidc.Grant, *goidc.Client) goidc.TokenOptions {
+			return goidc.NewJWTTokenOptions(jose.ES256, 120)
+		}),
 		provider.WithAuthCodeGrant(provider.AuthCodeGrantConfig{ResponseTypes: []goidc.ResponseType{goidc.ResponseTypeCode}},
 			provider.WithPKCE([]goidc.CodeChallengeMethod{goidc.CodeChallengeMethodSHA256}),
 			provider.WithAuthPolicies(goidc.NewPolicy("yes", func(*http.Request, *goidc.AuthnSession, *goidc.Client) bool { return true },
@@ -151,4 +153,3 @@ func bare(b *testing.B) benched {
 	}
 	return benched{Handler: op.Handler(), id: "vaccin", secret: "secret", auth: "/authorize", token: "/token", userinfo: "/userinfo"}
 }
-

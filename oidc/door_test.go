@@ -1,15 +1,18 @@
 package oidc_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"encoding/base64"
 	"encoding/json"
 	"io"
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -138,6 +141,9 @@ func (s *silent) WriteHeader(int)             {}
 func TestWhatTheServiceGetsWrongIsToldToIt(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		loose, _ := w.add(oidc.Service{ID: "vieux", Name: "Vieux logiciel", NoPKCE: true})
+		own := text(w.tokens(w.browser()), "id_token")
+		elsewhere := newWorld(w.T, storetest.Open(w, store.Options{Clock: w.clock.Now}), w.clock) // with the same keys
+		foreign := text(elsewhere.tokens(elsewhere.browser()), "id_token")
 		base := func(id string) url.Values {
 			return url.Values{"client_id": {id}, "redirect_uri": {callback}, "response_type": {"code"}, "scope": {"openid scope_all"}, "state": {"st"}, "nonce": {"n"}}
 		}
@@ -173,7 +179,10 @@ func TestWhatTheServiceGetsWrongIsToldToIt(t *testing.T) {
 			"prompt none and login":         {good("prompt", "none login"), "invalid_request"},
 			"max_age that is no number":     {good("max_age", "-1"), "invalid_request"},
 			"an unknown response mode":      {good("response_mode", "form_post"), "invalid_request"},
-			"another's hint":                {good("id_token_hint", "x"), "invalid_request"},
+			"a hint of its own":             {good("id_token_hint", own), ""},
+			"a hint that is none":           {good("id_token_hint", "x"), "invalid_request"},
+			"another service's hint":        {with(base(loose.ID), "id_token_hint", own), "invalid_request"},
+			"another issuer's hint":         {good("id_token_hint", foreign), "invalid_request"},
 			"an unknown service":            {with(base("nobody"), challenge...), "page"},
 			"no service":                    {good("client_id", ""), "page"},
 			"another redirect URI":          {good("redirect_uri", callback+"/"), "page"},
@@ -224,8 +233,8 @@ func TestWhatTheServiceGetsWrongIsToldToIt(t *testing.T) {
 		w.write(func(ctx context.Context, tx *store.Tx) error {
 			return tx.QueryRow(ctx, `SELECT COUNT(*) FROM oidc_authorizations`).Scan(&n)
 		})
-		if n != 10 {
-			w.Errorf("%d authorizations are stored, of 5 good ones asked for twice", n)
+		if n != 1+2*6 {
+			w.Errorf("%d authorizations are stored, of 1 at first and 6 good ones asked for twice", n)
 		}
 	})
 }
@@ -308,6 +317,17 @@ func TestAPushedRequestIsForTheFirstBrowserThatComes(t *testing.T) {
 		}
 		if to, resp := b.goes(address, "/login/"); resp.StatusCode != http.StatusBadRequest {
 			w.Errorf("once finished it leads to %s", to)
+		}
+
+		_, answer = push()
+		var opened atomic.Int32
+		atOnce(20, func(int) {
+			if to, _ := w.browser().goes(open(text(answer, "request_uri")), "/login/"); strings.Contains(to, "/login/") {
+				opened.Add(1)
+			}
+		})
+		if opened.Load() != 1 {
+			w.Errorf("%d of 20 browsers open one pushed request", opened.Load())
 		}
 
 		_, answer = push()
@@ -596,6 +616,13 @@ func TestLoggingOutInAService(t *testing.T) {
 			}
 		}
 		w.alive(answer, "logout without a good hint")
+		w.write(func(ctx context.Context, tx *store.Tx) error {
+			_, err := tx.Exec(ctx, `DELETE FROM sessions_services WHERE session = $1`, text(stranger, "session_state"))
+			return err
+		})
+		if to, _ := logout(b, http.MethodGet, url.Values{"id_token_hint": {text(stranger, "id_token")}}); !strings.HasPrefix(to, w.base+"/logout/") {
+			w.Errorf("the token of a session that the service did not join: %s", to)
+		}
 		w.alive(stranger, "logout of another browser")
 
 		// Who confirms is logged out, here and in all services.
@@ -623,7 +650,9 @@ func TestLoggingOutInAService(t *testing.T) {
 		}
 		w.dead(answer, "logout was confirmed")
 		w.alive(stranger, "another browser logged out")
-		for _, bad := range []string{token[:len(token)-3], "x", ""} {
+		raw, _ := base64.RawURLEncoding.DecodeString(token)
+		forged := base64.RawURLEncoding.EncodeToString(bytes.Replace(raw, []byte("vaccin.example"), []byte("thieves.example"), 1))
+		for _, bad := range []string{token[:len(token)-3], forged, "x", ""} {
 			if err := w.p.ConfirmLogout(&silent{}, r, bad); err != oidc.ErrExpired {
 				w.Errorf("token %q: %v", bad, err)
 			}

@@ -187,29 +187,44 @@ func (c *call) insertGrant(ctx context.Context, tx *store.Tx, lib *goidc.Grant) 
 // settle writes the deed of a token request that is good in every way that
 // could be seen before, and says whether it still is.
 func (c *call) settle(ctx context.Context, tx *store.Tx) (bool, error) {
-	g, ok, err := findGrant(ctx, tx, `g.id = $1`, c.grant.id)
-	if err != nil || !ok || !g.alive(tx.Now) {
-		return false, err
+	g, now := c.grant, store.Millis(tx.Now)
+	var n int64
+	var err error
+	switch c.deed {
+	case redeem:
+		n, err = tx.Exec(ctx, `UPDATE oidc_grants SET taken = $1, generation = 1, rotated = $1 WHERE id = $2 AND code = $3 AND taken = 0 AND ended = 0`,
+			now, g.id, g.code)
+	case rotate:
+		n, err = tx.Exec(ctx, `UPDATE oidc_grants SET generation = $1, rotated = $2 WHERE id = $3 AND generation = $4 AND ended = 0`,
+			c.presents+1, now, g.id, c.presents)
 	}
+	if err != nil {
+		return false, fmt.Errorf("settling a token request: %w", err)
+	}
+	if n == 0 {
+		return c.late(ctx, tx)
+	}
+	s, ok, err := session.Find(ctx, tx, g.session.ID)
 	switch {
-	case c.deed == redeem && g.taken.IsZero() && g.code == c.grant.code:
-		_, err := tx.Exec(ctx, `UPDATE oidc_grants SET taken = $1, generation = 1, rotated = $1 WHERE id = $2 AND taken = 0 AND ended = 0`,
-			store.Millis(tx.Now), g.id)
-		if err != nil {
-			return false, fmt.Errorf("redeeming a code: %w", err)
-		}
-		return true, session.Join(ctx, tx, g.session, g.service)
-	case c.deed == redeem && g.taken.IsZero():
-		return false, nil // the browser came again meanwhile, and the code was replaced
-	case c.deed == rotate && c.presents == g.generation:
-		_, err := tx.Exec(ctx, `UPDATE oidc_grants SET generation = $1, rotated = $2 WHERE id = $3 AND generation = $4 AND ended = 0`,
-			g.generation+1, store.Millis(tx.Now), g.id, g.generation)
-		if err != nil {
-			return false, fmt.Errorf("rotating a refresh token: %w", err)
-		}
-		return true, session.Use(ctx, tx, g.session)
-	case c.deed == rotate && g.graced(c.presents, tx.Now):
+	case err != nil || !ok || !session.Alive(s, tx.Now):
+		return false, err // what was just written is worth nothing
+	case c.deed == redeem:
+		return true, session.Join(ctx, tx, s, g.service)
+	}
+	return true, session.Use(ctx, tx, s)
+}
+
+// late judges a code or refresh token that was not there to be taken: another
+// request was quicker, or it was used long ago.
+func (c *call) late(ctx context.Context, tx *store.Tx) (bool, error) {
+	g, ok, err := findGrant(ctx, tx, `g.id = $1`, c.grant.id)
+	switch {
+	case err != nil || !ok || !g.alive(tx.Now):
+		return false, err
+	case c.presents > 0 && g.graced(c.presents, tx.Now):
 		return true, nil
+	case c.presents == 0 && g.taken.IsZero():
+		return false, nil // the browser came again meanwhile, and the code was replaced
 	}
 	return false, endGrant(ctx, tx, g, "presented twice", "system")
 }

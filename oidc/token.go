@@ -43,8 +43,8 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
 		return
 	case b.status != http.StatusOK && c.deed != replayed:
 		e := b.refusal()
-		if e.Code == "expired_token" || (c.grant != nil && !c.grant.taken.IsZero() && c.deed == redeem) {
-			e = invalidGrant
+		if c.deed == redeem && !c.grant.taken.IsZero() {
+			e = invalidGrant // whatever else is wrong with it
 		}
 		refuseCall(w, r, e)
 		return
