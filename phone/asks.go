@@ -413,7 +413,7 @@ func Tidy(ctx context.Context, db *store.DB) error {
 			return err
 		}
 		for query, age := range map[string]time.Duration{
-			`DELETE FROM phone_calls WHERE dies < $1`:             0,
+			`DELETE FROM phone_calls WHERE dies <= $1`:            0,
 			`DELETE FROM epochs WHERE drawn < $1`:                 epochLife,
 			`DELETE FROM asks WHERE decided > 0 AND asked < $1`:   time.Hour,
 			`DELETE FROM tries WHERE at < $1`:                     time.Hour,
