@@ -6,8 +6,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,8 +13,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"vigie/store"
 	"vigie/store/storetest"
@@ -236,115 +232,8 @@ func TestAFileThatIsNoDatabaseIsRefused(t *testing.T) {
 	}
 }
 
-// A wire is a connection to the PostgreSQL server that the test can cut.
-type wire struct {
-	listener net.Listener
-	network  string
-	address  string
-	cutAt    atomic.Pointer[string] // cut as soon as a client has sent this
-	mu       sync.Mutex
-	down     bool
-	open     map[net.Conn]bool
-}
-
-// wired returns the URL of a fresh database behind a wire.
-func wired(t *testing.T) (string, *wire) {
-	t.Helper()
-	through := storetest.Postgres(t)
-	u, err := url.Parse(through)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config, err := pgx.ParseConfig(strings.Replace(through, "pool_max_conns=", "application_name=", 1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &wire{open: map[net.Conn]bool{}}
-	w.network, w.address = "tcp", net.JoinHostPort(config.Host, fmt.Sprint(config.Port))
-	if strings.HasPrefix(config.Host, "/") {
-		w.network, w.address = "unix", fmt.Sprintf("%s/.s.PGSQL.%d", config.Host, config.Port)
-	}
-	if w.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-		t.Fatal(err)
-	}
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for {
-			c, err := w.listener.Accept()
-			if err != nil {
-				return
-			}
-			wg.Go(func() { w.carry(c) })
-		}
-	})
-	t.Cleanup(func() {
-		w.listener.Close()
-		w.cut(true)
-		wg.Wait()
-	})
-	u.Host = w.listener.Addr().String()
-	q := u.Query()
-	q.Del("host")
-	u.RawQuery = q.Encode()
-	return u.String(), w
-}
-
-// carry takes what one client says to the server and back.
-func (w *wire) carry(client net.Conn) {
-	defer client.Close()
-	server, err := net.Dial(w.network, w.address)
-	if err != nil {
-		return
-	}
-	defer server.Close()
-	w.mu.Lock()
-	if w.down {
-		w.mu.Unlock()
-		return
-	}
-	w.open[client], w.open[server] = true, true
-	w.mu.Unlock()
-	var mute atomic.Bool
-	go func() {
-		defer client.Close()
-		buf := make([]byte, 64<<10)
-		for {
-			n, err := server.Read(buf)
-			if err != nil || mute.Load() {
-				return
-			}
-			client.Write(buf[:n])
-		}
-	}()
-	buf := make([]byte, 64<<10)
-	for {
-		n, err := client.Read(buf)
-		if n > 0 {
-			at := w.cutAt.Load()
-			if at != nil && bytes.Contains(buf[:n], []byte(*at)) {
-				mute.Store(true) // the server does it, and its answer is lost
-			}
-			server.Write(buf[:n])
-		}
-		if err != nil {
-			return
-		}
-	}
-}
-
-// cut ends all connections, and refuses new ones while down.
-func (w *wire) cut(down bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.down = down
-	for c := range w.open {
-		c.Close()
-	}
-	clear(w.open)
-}
-
 func TestAServerThatWentAwayIsSaidAndFoundAgain(t *testing.T) {
-	address, w := wired(t)
+	address, w := storetest.PostgresWired(t)
 	db, err := store.Open(t.Context(), address, store.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -367,19 +256,19 @@ func TestAServerThatWentAwayIsSaidAndFoundAgain(t *testing.T) {
 	wg.Wait()
 	serves(t, db, 1)
 
-	w.cut(false) // a server that was restarted: nobody notices
+	w.Cut(false) // a server that was restarted: nobody notices
 	for i := range 6 {
 		serves(t, db, int64(2+i))
 	}
 
-	w.cut(true)
+	w.Cut(true)
 	for range 3 {
 		unavailable(t, db)
 	}
 	if err := db.Read(t.Context(), func(tx *store.Tx) error { return nil }); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("Read answered %v", err)
 	}
-	w.cut(false)
+	w.Cut(false)
 	serves(t, db, 8)
 
 	// In the middle of a transaction it is the transaction that fails.
@@ -387,7 +276,7 @@ func TestAServerThatWentAwayIsSaidAndFoundAgain(t *testing.T) {
 		if err := increment(t.Context(), tx, "a"); err != nil {
 			return err
 		}
-		w.cut(false)
+		w.Cut(false)
 		return increment(t.Context(), tx, "a")
 	})
 	if !errors.Is(err, store.ErrUnavailable) {
@@ -397,20 +286,20 @@ func TestAServerThatWentAwayIsSaidAndFoundAgain(t *testing.T) {
 }
 
 func TestACommitWhoseAnswerIsLostIsNotAcknowledged(t *testing.T) {
-	address, w := wired(t)
+	address, w := storetest.PostgresWired(t)
 	db, err := store.Open(t.Context(), address, store.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
 	counters(t, db)
-	commit, hooked := "commit", false
+	hooked := false
 	err = db.Write(t.Context(), func(tx *store.Tx) error {
 		tx.OnCommit(func() { hooked = true })
-		w.cutAt.Store(&commit)
+		w.CutAfter("commit")
 		return increment(t.Context(), tx, "a")
 	})
-	w.cutAt.Store(nil)
+	w.CutAfter("")
 	if !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "outcome unknown") || hooked {
 		t.Errorf("answered %v, hook ran: %v", err, hooked)
 	}
@@ -420,14 +309,13 @@ func TestACommitWhoseAnswerIsLostIsNotAcknowledged(t *testing.T) {
 }
 
 func TestAContextThatEndsDuringTheCommitDoesNotStopIt(t *testing.T) {
-	address, w := wired(t)
+	address, _ := storetest.PostgresWired(t)
 	db, err := store.Open(t.Context(), address, store.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
 	counters(t, db)
-	_ = w
 	for i := range 20 {
 		ctx, cancel := context.WithCancel(t.Context())
 		err := db.Write(ctx, func(tx *store.Tx) error {
