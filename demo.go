@@ -22,9 +22,10 @@ import (
 
 // DemoCmd is the whole system on one machine.
 type DemoCmd struct {
-	Listen string `help:"Address of the portal; the other pages take free ports beside it." default:"127.0.0.1:8080"`
-	Data   string `help:"Folder to keep everything in; without it, a temporary one that is removed at the end." type:"path"`
-	JSON   bool   `name:"json" help:"First line on standard output: everything a program needs to know, as one JSON object."`
+	Listen   string `help:"Address of the portal; the other pages take free ports beside it." default:"127.0.0.1:8080"`
+	Data     string `help:"Folder to keep everything in; without it, a temporary one that is removed at the end." type:"path"`
+	Database string `help:"postgres://… of an empty database, instead of a SQLite file in the folder."`
+	JSON     bool   `name:"json" help:"First line on standard output: everything a program needs to know, as one JSON object."`
 }
 
 // memory is what a demo keeps in its folder beside the database, so that it
@@ -57,7 +58,7 @@ type demo struct {
 
 // Run starts everything, says where, and ends when ctx does.
 func (c *DemoCmd) Run(ctx context.Context, e env) error {
-	d, err := startDemo(ctx, e, c.Listen, c.Data)
+	d, err := startDemo(ctx, e, c.Listen, c.Data, c.Database)
 	if err != nil {
 		return err
 	}
@@ -70,7 +71,7 @@ func (c *DemoCmd) Run(ctx context.Context, e env) error {
 	return nil
 }
 
-func startDemo(ctx context.Context, e env, listen, data string) (_ *demo, err error) {
+func startDemo(ctx context.Context, e env, listen, data, database string) (_ *demo, err error) {
 	d := &demo{mailbox: &message.Mailbox{}}
 	defer func() {
 		if err != nil {
@@ -83,7 +84,7 @@ func startDemo(ctx context.Context, e env, listen, data string) (_ *demo, err er
 	if err := d.listen(listen); err != nil {
 		return nil, err
 	}
-	config := Config{Data: d.dir, Secrets: d.secretsFile, Portal: d.url(0), App: d.url(1), Support: "0 809 40 00 82", Test: true,
+	config := Config{Data: d.dir, Database: database, Secrets: d.secretsFile, Portal: d.url(0), App: d.url(1), Support: "0 809 40 00 82", Test: true,
 		Networks: []string{"127.0.0.0/8=Cabinet de démonstration", "::1/128=Cabinet de démonstration"}, Contact: "mailto:demo@example.test"}
 	keys, err := loadOrCreate(d.secretsFile)
 	if err != nil {

@@ -34,7 +34,7 @@ type world struct {
 	server *Server
 }
 
-func newWorld(t *testing.T, db *store.DB, clock *storetest.Clock) *world {
+func newWorld(t testing.TB, db *store.DB, clock *storetest.Clock) *world {
 	t.Helper()
 	// The libraries of services look at the real clock.
 	clock.Set(time.Now())
@@ -81,7 +81,7 @@ func newWorld(t *testing.T, db *store.DB, clock *storetest.Clock) *world {
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
 	w.World = stage.World{
-		Portal: portalURL, Mailbox: mailbox, Now: clock.Now, Pass: clock.Add,
+		Portal: portalURL, Now: clock.Now, Pass: clock.Add,
 		HTTP: &http.Client{Timeout: 30 * time.Second, Transport: transport}, Browser: transport,
 		Inbox: pushes.Subscribe,
 		Pushed: func(ctx context.Context) error {
@@ -94,13 +94,12 @@ func newWorld(t *testing.T, db *store.DB, clock *storetest.Clock) *world {
 			}
 			return nil
 		},
-		Post: func(ctx context.Context) error {
+		Letters: func(ctx context.Context) ([]message.Received, error) {
 			if _, err := w.server.Phones.DecideAsks(ctx, db); err != nil {
-				return err
+				return nil, err
 			}
-			time.Sleep(20 * time.Millisecond)
 			_, err := w.server.Post.Deliver(ctx, db, message.Options{Senders: senders})
-			return err
+			return mailbox.List(), err
 		},
 		Import: func(ctx context.Context, without string) error { return importWithout(ctx, t, db, without) },
 	}
@@ -127,7 +126,7 @@ func newWorld(t *testing.T, db *store.DB, clock *storetest.Clock) *world {
 
 // importWithout imports the people of the demonstration as the register's file,
 // all but one.
-func importWithout(ctx context.Context, t *testing.T, db *store.DB, id string) error {
+func importWithout(ctx context.Context, t testing.TB, db *store.DB, id string) error {
 	file := filepath.Join(t.TempDir(), fmt.Sprintf("Extraction_ProSanteConnect_Personne_activite_%d.txt", time.Now().UnixNano()))
 	f, err := os.Create(file)
 	if err != nil {

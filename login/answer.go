@@ -6,12 +6,15 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"vigie/audit"
 	"vigie/browser"
 	"vigie/guard"
 	"vigie/phone"
+	"vigie/push"
 	"vigie/store"
 )
 
@@ -71,7 +74,27 @@ func (l *Logins) turnDown(ctx context.Context, tx *store.Tx, r Request, p phone.
 	if err := l.move(ctx, tx, r, Pending, to, r.Expires); err != nil {
 		return err
 	}
+	if err := l.tellOthers(ctx, tx, r, p); err != nil {
+		return err
+	}
 	return l.record(ctx, tx, kind, r, audit.Event{Phone: p.ID, Evidence: d.Raw})
+}
+
+// tellOthers has the notifications on the professional's other phones say that
+// the request is over. Not through Apple's service: there every push makes a
+// sound of its own.
+func (l *Logins) tellOthers(ctx context.Context, tx *store.Tx, r Request, p phone.Phone) error {
+	if r.Lane != RingLane {
+		return nil
+	}
+	all, err := phone.Of(ctx, tx, p.Professional)
+	if err != nil {
+		return err
+	}
+	others := slices.DeleteFunc(all, func(o phone.Phone) bool {
+		return o.ID == p.ID || !o.CanRing(tx.Now) || o.Subscription == nil || strings.Contains(o.Subscription.Endpoint, ".push.apple.com/")
+	})
+	return l.push(tx, others, push.Normal, pushed{Request: r.ID, Service: r.ServiceName, Over: true})
 }
 
 func (l *Logins) approve(ctx context.Context, tx *store.Tx, r Request, p phone.Phone, d phone.Document) (Outcome, error) {
@@ -99,6 +122,9 @@ func (l *Logins) approve(ctx context.Context, tx *store.Tx, r Request, p phone.P
 		return Outcome{}, fmt.Errorf("keeping the choice of request %s: %w", r.ID, err)
 	}
 	if err := l.record(ctx, tx, audit.RequestApproved, r, audit.Event{Phone: p.ID, Evidence: d.Raw}); err != nil {
+		return Outcome{}, err
+	}
+	if err := l.tellOthers(ctx, tx, r, p); err != nil {
 		return Outcome{}, err
 	}
 	if err := l.reward(ctx, tx, r, p, d); err != nil {

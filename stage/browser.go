@@ -32,6 +32,8 @@ type Browser struct {
 	lasting *ecdsa.PrivateKey
 	keys    map[string]*ecdsa.PrivateKey // by authorization
 
+	stop string // an address that is not called
+
 	at     *url.URL // of the page it shows
 	status int
 	page   string
@@ -53,6 +55,13 @@ func NewBrowser(transport http.RoundTripper) (*Browser, error) {
 		lasting: lasting, keys: map[string]*ecdsa.PrivateKey{},
 	}, nil
 }
+
+// Use replaces the browser's transport.
+func (b *Browser) Use(transport http.RoundTripper) { b.client.Transport = transport }
+
+// StopAt has the browser stop before this address, whatever its query: Page then
+// says where it stands.
+func (b *Browser) StopAt(address string) { b.stop = address }
 
 // Page is what the browser shows.
 func (b *Browser) Page() (at *url.URL, status int, text string) { return b.at, b.status, b.page }
@@ -87,6 +96,10 @@ func (b *Browser) send(ctx context.Context, method, address string, form url.Val
 	}
 	if b.at != nil {
 		to = b.at.ResolveReference(to)
+	}
+	if b.stop != "" && (to.String() == b.stop || strings.HasPrefix(to.String(), b.stop+"?")) {
+		b.at, b.status, b.page = to, 0, ""
+		return "", nil
 	}
 	var body io.Reader
 	if form != nil {

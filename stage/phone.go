@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -162,6 +163,8 @@ type NewPhone struct {
 	SMS, Email string // the two codes
 	PIN        string
 	Name       string // as its owner calls it; "": "Terminal"
+	Model      string // "": "vigie phone"
+	System     string // "": "terminal"
 	File       string // where it is kept; "": in memory only
 }
 
@@ -190,12 +193,8 @@ func Activate(ctx context.Context, o PhoneOptions, n NewPhone) (*Phone, error) {
 	if err != nil {
 		return nil, err
 	}
-	name := n.Name
-	if name == "" {
-		name = "Terminal"
-	}
 	document, err := p.sign(phone.Document{
-		Decision: phone.Enrol, Ticket: ticket.Ticket, Epoch: chosen.epoch, Eval: chosen.evaluation, Name: name, Model: "vigie phone", System: "terminal", App: "1",
+		Decision: phone.Enrol, Ticket: ticket.Ticket, Epoch: chosen.epoch, Eval: chosen.evaluation, Name: cmp.Or(n.Name, "Terminal"), Model: cmp.Or(n.Model, "vigie phone"), System: cmp.Or(n.System, "terminal"), App: "1",
 	}, chosen.key, nil)
 	if err != nil {
 		return nil, err

@@ -15,30 +15,8 @@ import (
 	"strings"
 	"time"
 
-	"vigie/message"
 	"vigie/push/loopback"
 )
-
-// World is a Vigie that runs, with its surroundings, in which stories are
-// played.
-type World struct {
-	Portal   string // its address
-	Services []*Service
-	People   []Person
-	Mailbox  *message.Mailbox
-
-	Now     func() time.Time
-	Pass    func(time.Duration)                             // lets time pass
-	Post    func(context.Context) error                     // decides asks and delivers letters, or waits a little until somebody does
-	Import  func(ctx context.Context, without string) error // reads in the register, without that person
-	Inbox   func(vapid string) (*loopback.Inbox, error)     // of a new phone, at a push service of its own
-	Pushed  func(context.Context) error                     // waits until what was pushed has arrived
-	HTTP    *http.Client
-	Browser http.RoundTripper
-}
-
-// Person is one of the demonstration's professionals.
-type Person struct{ NationalID, Name, Mobile, Email string }
 
 // Story is a text of one deed a line: "actor: deed". Lines that begin with #
 // are for readers. Everything is about the first person of the world unless a
@@ -150,39 +128,9 @@ func (a *actors) do(ctx context.Context, line string) error {
 	return errors.New("nobody knows how to do this")
 }
 
-func (a *actors) activates(ctx context.Context, m []string) error {
-	o := PhoneOptions{Server: a.Portal, Now: a.Now, HTTP: a.HTTP}
-	before := len(a.Mailbox.List())
-	if err := AskCodes(ctx, o, a.me.NationalID, a.me.Mobile, a.me.Email); err != nil {
-		return err
-	}
-	codes := map[message.Channel]string{}
-	for try := 0; len(codes) != 2; try++ {
-		if try == 500 {
-			return fmt.Errorf("%d codes came, not two", len(codes))
-		}
-		if err := a.Post(ctx); err != nil {
-			return err
-		}
-		for _, l := range a.Mailbox.List()[before:] {
-			if l.Code != "" {
-				codes[l.Channel] = l.Code
-			}
-		}
-	}
-	p, err := Activate(ctx, o, NewPhone{NationalID: a.me.NationalID, SMS: codes[message.SMS], Email: codes[message.Email], PIN: m[1], Name: "Pixel 8"})
-	if err != nil {
-		return err
-	}
-	a.phone = p
-	me, err := p.Me(ctx)
-	if err != nil {
-		return err
-	}
-	if a.inbox, err = a.Inbox(me.VAPID); err != nil {
-		return err
-	}
-	return p.SetSubscription(ctx, &a.inbox.Subscription)
+func (a *actors) activates(ctx context.Context, m []string) (err error) {
+	a.phone, a.inbox, err = a.Activate(ctx, a.me, m[1])
+	return err
 }
 
 // keeps signs in once by code so that the browser is kept, and waits until the
