@@ -18,7 +18,7 @@ need:
 	@command -v cc >/dev/null || scripts/need gcc libc6-dev
 
 need-browsers: need
-	scripts/need chromium firefox-esr xvfb dbus apache2 libapache2-mod-auth-openidc fonts-dejavu-core
+	scripts/need chromium firefox-esr xvfb dbus python3-dbus python3-gi apache2 libapache2-mod-auth-openidc fonts-dejavu-core
 	cd tests/browser && npm ci --no-audit --no-fund --loglevel=error
 
 lint: need-browsers
