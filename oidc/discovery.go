@@ -11,7 +11,7 @@ import (
 // stands outside of the realm, and without what is not served.
 func (p *Provider) newDiscovery() ([]byte, error) {
 	r := &http.Request{Method: http.MethodGet, Header: http.Header{}, URL: &url.URL{Path: "/.well-known/openid-configuration" + Realm}}
-	b := &buffer{header: http.Header{}, status: http.StatusOK}
+	b := newBuffer()
 	p.engine.ServeHTTP(b, r)
 	var d map[string]any
 	if err := json.Unmarshal(b.body.Bytes(), &d); err != nil || b.status != http.StatusOK {

@@ -101,7 +101,7 @@ func (p *Provider) run(r *http.Request, c *call) *buffer {
 	c.p = p
 	_, _, c.basic = r.BasicAuth()
 	r = r.WithContext(context.WithValue(r.Context(), callKey{}, c))
-	b := &buffer{header: http.Header{}, status: http.StatusOK}
+	b := newBuffer()
 	p.engine.ServeHTTP(b, r)
 	if c.refused != nil {
 		id := ""
@@ -131,6 +131,14 @@ type buffer struct {
 	body   bytes.Buffer
 	wrote  bool
 }
+
+func newBuffer() *buffer {
+	b := &buffer{}
+	b.reset()
+	return b
+}
+
+func (b *buffer) reset() { *b = buffer{header: http.Header{}, status: http.StatusOK} }
 
 func (b *buffer) Header() http.Header { return b.header }
 

@@ -144,7 +144,10 @@ func malformed(q url.Values) bool {
 func (p *Provider) renderError(w http.ResponseWriter, r *http.Request, err error) error {
 	c := of(r.Context())
 	if c.signed != nil {
-		return c.trouble(err) // in Finish there is nothing to show: it returns the error
+		return err // in Finish there is nothing to show: it returns the error
+	}
+	if b, ok := w.(*buffer); ok {
+		b.reset() // the way to the portal may be written already
 	}
 	key := WrongRequest
 	var e goidc.Error
