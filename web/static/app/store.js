@@ -10,6 +10,7 @@
  * @property {JsonWebKey} jwk the public half
  * @property {Uint8Array<ArrayBuffer>} secret 32 bytes that never leave this phone
  * @property {string} epoch which of the server's PIN keys is in force, base64url
+ * @property {string} [nextEpoch] that of a new PIN, until it is known to be in force
  * @property {string} iss the issuer that documents are addressed to
  * @property {string} name of the professional
  * @property {number} ends Unix milliseconds
@@ -23,6 +24,7 @@
  * @property {string} id
  * @property {string} nationalId as typed; '' until the codes were asked for
  * @property {number} asked Unix milliseconds by this phone's clock
+ * @property {Phone} [phone] what it becomes, once that was sent and until it is known
  */
 
 /**

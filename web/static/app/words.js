@@ -84,7 +84,7 @@ export function count(key, n, values = {}) {
  */
 export function rich(key, values = {}) {
   return textOf(key).split(/\*\*(.+?)\*\*/).map((part, i) => {
-    const said = part.replace(/\{([a-z_]+)\}/g, (_, name) => String(values[name] ?? ''));
+    const said = fill(key, part, values);
     if (i % 2 === 0) return said;
     const strong = document.createElement('strong');
     strong.textContent = said;
@@ -126,13 +126,21 @@ export function ago(milliseconds) {
 }
 
 /**
+ * @param {number} at Unix milliseconds
+ * @returns {string} "10:32"
+ */
+export function clock(at) {
+  return new Date(at).toLocaleTimeString(language === 'fr' ? 'fr-FR' : 'en-GB', { hour: '2-digit', minute: '2-digit' });
+}
+
+/**
  * A moment in words: "à 10:32", "le 3 mars à 10:32".
  * @param {number} at Unix milliseconds
  * @param {number} now Unix milliseconds
  * @returns {string}
  */
 export function moment(at, now) {
-  const time = new Date(at).toLocaleTimeString(language, { hour: '2-digit', minute: '2-digit' });
+  const time = clock(at);
   if (new Date(at).toDateString() === new Date(now).toDateString()) return say('app.at_time', { time });
   return say('app.at_day', { day: day(at), time });
 }
