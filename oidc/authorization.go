@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"time"
 
 	"github.com/luikyv/go-oidc/pkg/goidc"
@@ -249,5 +248,3 @@ func scopes() []goidc.Scope {
 	}
 	return all
 }
-
-func knownScope(s string) bool { return slices.Contains(scopeNames, s) }
