@@ -50,34 +50,34 @@ func (l *Logins) Answer(ctx context.Context, tx *store.Tx, d phone.Document) (Ou
 	case "approve":
 		return l.approve(ctx, tx, r, p, d)
 	case "refuse":
-		err = l.turnDown(ctx, tx, r, p, d, Refused, audit.RequestRefused)
+		r, err = l.turnDown(ctx, tx, r, p, d, Refused, audit.RequestRefused)
 	case "report":
-		if err = l.turnDown(ctx, tx, r, p, d, Reported, audit.RequestReported); err == nil {
+		if r, err = l.turnDown(ctx, tx, r, p, d, Reported, audit.RequestReported); err == nil {
 			_, err = browser.Drop(ctx, tx, r.Lasting.Thumbprint(), p.Professional, "not me")
 		}
 	case "leave":
-		err = l.turnDown(ctx, tx, r, p, d, Left, audit.RequestLeft)
+		r, err = l.turnDown(ctx, tx, r, p, d, Left, audit.RequestLeft)
 	default:
 		return Outcome{}, fmt.Errorf("%w: %q does not answer a request", ErrDocument, d.Decision)
 	}
 	if err != nil {
 		return Outcome{}, err
 	}
-	r, err = l.Find(ctx, tx, r.ID)
-	return Outcome{Request: r, Verdict: phone.Verdict{Outcome: phone.Right, Phone: p}}, err
+	return Outcome{Request: r, Verdict: phone.Verdict{Outcome: phone.Right, Phone: p}}, nil
 }
 
-func (l *Logins) turnDown(ctx context.Context, tx *store.Tx, r Request, p phone.Phone, d phone.Document, to State, kind string) error {
+func (l *Logins) turnDown(ctx context.Context, tx *store.Tx, r Request, p phone.Phone, d phone.Document, to State, kind string) (Request, error) {
 	if d.Service != "" && d.Service != r.Service { // a notification does not know it
-		return fmt.Errorf("%w: another service", ErrDocument)
+		return Request{}, fmt.Errorf("%w: another service", ErrDocument)
 	}
-	if err := l.move(ctx, tx, r, Pending, to, r.Expires); err != nil {
-		return err
+	r, err := l.move(ctx, tx, r, Pending, to, r.Expires, "")
+	if err != nil {
+		return Request{}, err
 	}
 	if err := l.tellOthers(ctx, tx, r, p); err != nil {
-		return err
+		return Request{}, err
 	}
-	return l.record(ctx, tx, kind, r, audit.Event{Phone: p.ID, Evidence: d.Raw})
+	return r, l.record(ctx, tx, kind, r, audit.Event{Phone: p.ID, Evidence: d.Raw})
 }
 
 // tellOthers has the notifications on the professional's other phones say that
@@ -111,16 +111,14 @@ func (l *Logins) approve(ctx context.Context, tx *store.Tx, r Request, p phone.P
 	if verdict.Repeat && (r.State == Approved || r.State == Redeemed) {
 		return Outcome{Request: r, Verdict: verdict}, nil // its first answer was lost on the way
 	}
-	if err := l.move(ctx, tx, r, Pending, Approved, tx.Now.Add(ApprovedLife)); err != nil {
-		if errors.Is(err, ErrExpired) || errors.Is(err, ErrAnswered) {
-			return Outcome{Request: r, Verdict: verdict, Late: err}, nil
-		}
+	approved, err := l.move(ctx, tx, r, Pending, Approved, tx.Now.Add(ApprovedLife), d.Keep)
+	if errors.Is(err, ErrExpired) || errors.Is(err, ErrAnswered) {
+		return Outcome{Request: r, Verdict: verdict, Late: err}, nil
+	}
+	if err != nil {
 		return Outcome{}, err
 	}
-	_, err = tx.Exec(ctx, `UPDATE requests SET keep = $1 WHERE id = $2`, d.Keep, r.ID)
-	if err != nil {
-		return Outcome{}, fmt.Errorf("keeping the choice of request %s: %w", r.ID, err)
-	}
+	r = approved
 	if err := l.record(ctx, tx, audit.RequestApproved, r, audit.Event{Phone: p.ID, Evidence: d.Raw}); err != nil {
 		return Outcome{}, err
 	}
@@ -130,8 +128,7 @@ func (l *Logins) approve(ctx context.Context, tx *store.Tx, r Request, p phone.P
 	if err := l.reward(ctx, tx, r, p, d); err != nil {
 		return Outcome{}, err
 	}
-	r, err = l.Find(ctx, tx, r.ID)
-	return Outcome{Request: r, Verdict: verdict}, err
+	return Outcome{Request: r, Verdict: verdict}, nil
 }
 
 // reward gives the browser what an approval earns it.

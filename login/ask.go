@@ -105,7 +105,7 @@ func (l *Logins) replace(ctx context.Context, tx *store.Tx, older Request, a Ask
 	case Approved, Redeemed:
 		return true, nil
 	case Pending:
-		if err := l.move(ctx, tx, older, Pending, Replaced, older.Expires); err != nil && !errors.Is(err, ErrExpired) {
+		if _, err := l.move(ctx, tx, older, Pending, Replaced, older.Expires, ""); err != nil && !errors.Is(err, ErrExpired) {
 			return false, err
 		}
 	}

@@ -245,28 +245,36 @@ func (l *Logins) ByAuthorization(ctx context.Context, tx *store.Tx, authorizatio
 	return r, true, nil
 }
 
-// move takes a live request from one state to another, once: the second of two
-// callers gets ErrAnswered, one who comes too late ErrExpired. It is the only
-// writer of state.
-func (l *Logins) move(ctx context.Context, tx *store.Tx, r Request, from, to State, expires time.Time) error {
+// move takes a live request from one state to another, once, and returns it as
+// it is then: the second of two callers gets ErrAnswered, one who comes too late
+// ErrExpired. It is the only writer of state. Expires is the end of the new
+// state; keep is what the professional chose, "" for nothing.
+func (l *Logins) move(ctx context.Context, tx *store.Tx, r Request, from, to State, expires time.Time, keep string) (Request, error) {
 	now := store.Millis(tx.Now)
-	n, err := tx.Exec(ctx, `UPDATE requests SET state = $1, expires = $2, answered = CASE WHEN answered = 0 THEN $3 ELSE answered END, changed = $3
-		WHERE id = $4 AND state = $5 AND expires > $3`, string(to), store.Millis(expires), now, r.ID, string(from))
+	if r.Answered.IsZero() {
+		r.Answered = tx.Now
+	}
+	if keep != "" {
+		r.Keep = keep
+	}
+	n, err := tx.Exec(ctx, `UPDATE requests SET state = $1, expires = $2, answered = $3, keep = $4, changed = $5 WHERE id = $6 AND state = $7 AND expires > $5`,
+		string(to), store.Millis(expires), store.Millis(r.Answered), r.Keep, now, r.ID, string(from))
 	if err != nil {
-		return fmt.Errorf("moving request %s to %s: %w", r.ID, to, err)
+		return Request{}, fmt.Errorf("moving request %s to %s: %w", r.ID, to, err)
 	}
 	if n == 1 {
+		r.State, r.Expires = to, expires
 		l.changed(tx, r)
-		return nil
+		return r, nil
 	}
 	current, err := l.Find(ctx, tx, r.ID)
 	if err != nil {
-		return err
+		return Request{}, err
 	}
 	if current.State == from {
-		return ErrExpired
+		return Request{}, ErrExpired
 	}
-	return ErrAnswered
+	return Request{}, ErrAnswered
 }
 
 // changed wakes, after commit, the pages and phones of this node that wait.

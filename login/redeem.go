@@ -10,15 +10,11 @@ import (
 	"vigie/store"
 )
 
-// Redeem turns an approval into what the browser that asked came for: once.
-// CookieSecret is that browser's; proof is its key's signature (use "redeem")
+// Redeem turns the approval of r, as it was read in this transaction, into what
+// the browser that asked came for: once. CookieSecret is that browser's; proof is its key's signature (use "redeem")
 // where a key was set, else "". The same browser redeeming again gets the same
 // request, so that a lost answer strands nobody.
-func (l *Logins) Redeem(ctx context.Context, tx *store.Tx, id, cookieSecret, proof string) (Request, error) {
-	r, err := l.Find(ctx, tx, id)
-	if err != nil {
-		return Request{}, err
-	}
+func (l *Logins) Redeem(ctx context.Context, tx *store.Tx, r Request, cookieSecret, proof string) (Request, error) {
 	if !r.OfBrowser(cookieSecret) {
 		return Request{}, ErrNotYours
 	}
@@ -31,10 +27,10 @@ func (l *Logins) Redeem(ctx context.Context, tx *store.Tx, id, cookieSecret, pro
 	if r.State == Redeemed {
 		return r, nil
 	}
-	if err := l.move(ctx, tx, r, Approved, Redeemed, r.Expires); err != nil {
+	r, err := l.move(ctx, tx, r, Approved, Redeemed, r.Expires, "")
+	if err != nil {
 		return Request{}, err
 	}
-	r.State = Redeemed
 	return r, l.record(ctx, tx, audit.RequestRedeemed, r, audit.Event{Phone: r.ClaimedBy})
 }
 
@@ -48,7 +44,7 @@ func (l *Logins) Cancel(ctx context.Context, tx *store.Tx, id, cookieSecret stri
 	if !r.OfBrowser(cookieSecret) {
 		return ErrNotYours
 	}
-	err = l.move(ctx, tx, r, Pending, Cancelled, r.Expires)
+	_, err = l.move(ctx, tx, r, Pending, Cancelled, r.Expires, "")
 	if errors.Is(err, ErrExpired) || errors.Is(err, ErrAnswered) {
 		return nil
 	}

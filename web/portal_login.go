@@ -21,7 +21,10 @@ func (s *Site) showLogin(w http.ResponseWriter, r *http.Request) error {
 	form := r.URL.Query().Get("step") == "form"
 	var v visit
 	err := s.DB.Read(ctx, func(tx *store.Tx) (err error) {
-		v, err = s.visit(ctx, tx, r, id)
+		if v, err = s.visit(ctx, tx, r, id); err != nil || v.underWay() && !form {
+			return err
+		}
+		v, err = s.withSession(ctx, tx, r, v)
 		return err
 	})
 	if err != nil {

@@ -34,7 +34,7 @@ func (s *Site) finish(w http.ResponseWriter, r *http.Request, proof string) erro
 		if !found {
 			return session.Session{}, login.ErrUnknown
 		}
-		request, err := s.Logins.Redeem(ctx, tx, asked.ID, cookie, proof)
+		request, err := s.Logins.Redeem(ctx, tx, asked, cookie, proof)
 		if err != nil {
 			return session.Session{}, err
 		}

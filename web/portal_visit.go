@@ -34,7 +34,8 @@ type servicePart struct {
 	Logo string // address of a picture, "" without
 }
 
-// visit reads what is stored about the authorization id for the browser of r.
+// visit reads what is stored about the authorization id for the browser of r,
+// without its session.
 // Nothing here depends on a number that somebody typed.
 func (s *Site) visit(ctx context.Context, tx *store.Tx, r *http.Request, id string) (visit, error) {
 	v := visit{now: tx.Now}
@@ -48,9 +49,17 @@ func (s *Site) visit(ctx context.Context, tx *store.Tx, r *http.Request, id stri
 	if v.service, err = s.servicePart(ctx, tx, v.authorization.Service, v.authorization.ServiceName); err != nil {
 		return visit{}, err
 	}
-	if v.request, v.asked, err = s.Logins.ByAuthorization(ctx, tx, id); err != nil {
-		return visit{}, err
+	v.request, v.asked, err = s.Logins.ByAuthorization(ctx, tx, id)
+	return v, err
+}
+
+// withSession adds the session that the browser of r holds, for the steps that
+// may depend on it.
+func (s *Site) withSession(ctx context.Context, tx *store.Tx, r *http.Request, v visit) (visit, error) {
+	if !v.yours {
+		return v, nil
 	}
+	var err error
 	if v.session, v.signedIn, err = session.Current(ctx, tx, s.o.Session.Secret(r)); err != nil || !v.signedIn {
 		return v, err
 	}
@@ -99,6 +108,18 @@ const (
 	stepDeny      step = "deny"      // prompt=none, and somebody would have to be asked
 	stepForm      step = "form"      // who are you?
 )
+
+// underWay says that a request decides what comes next, and no session.
+func (v visit) underWay() bool {
+	if !v.asked {
+		return false
+	}
+	switch v.request.Status(v.now) {
+	case login.Pending, login.Approved, login.Redeemed:
+		return true
+	}
+	return false
+}
 
 // step decides from what is stored alone. Form is the wish, by a link of ours,
 // to be asked who one is although something else could go on.
