@@ -33,6 +33,7 @@ func (s *Site) phoneRoutes() []route {
 		{"POST /phone/requests/{id}/answer", s.proven(aPhone, s.answer)},
 		{"POST /phone/undo", s.proven(aPhone, s.once(s.undo))},
 		{"DELETE /phone/subscription", s.proven(aPhone, s.once(s.unsubscribe))},
+		{"POST /phone/sleep", s.proven(aPhone, s.once(s.sleep))}, // a repeat comes from a phone that sleeps
 		{"POST /phone/wake/evaluate", s.proven(aPhone, s.evaluateChange(phone.WakeUp))},
 		{"POST /phone/wake", s.proven(aPhone, s.once(s.wake))},
 
@@ -44,7 +45,6 @@ func (s *Site) phoneRoutes() []route {
 		{"PUT /phone/subscription", s.proven(aUsablePhone, s.once(s.subscribe))},
 		{"POST /phone/test", s.proven(aUsablePhone, s.testPush)},
 		{"PUT /phone/silence", s.proven(aUsablePhone, s.once(s.silence))},
-		{"POST /phone/sleep", s.proven(aUsablePhone, s.once(s.sleep))},
 		{"POST /phone/pin/evaluate", s.proven(aUsablePhone, s.evaluateChange(phone.ChangePIN))},
 		{"POST /phone/pin", s.proven(aUsablePhone, s.once(s.changePIN))},
 	}
