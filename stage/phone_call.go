@@ -50,9 +50,10 @@ type caller struct {
 
 const (
 	callTimeout = 10 * time.Second // of one try
-	maxAnswer   = 1 << 20
-	tries       = 4
+	patience    = 20 * time.Second // for which a call is sent again, as in the app
 	firstPause  = 200 * time.Millisecond
+	lastPause   = 3 * time.Second
+	maxAnswer   = 1 << 20
 )
 
 func newCaller(o PhoneOptions, key *ecdsa.PrivateKey) *caller {
@@ -79,7 +80,8 @@ func (c *caller) get(ctx context.Context, url string, v any) error {
 }
 
 // call makes one call and reads its answer into v, if not nil. While nobody
-// answers it is sent again under the same jti, and so is done once.
+// answers, or the server is in trouble, it is sent again under the same jti, and
+// so is done once.
 func (c *caller) call(ctx context.Context, method, path string, body, v any) error {
 	var b []byte
 	if body != nil {
@@ -88,16 +90,18 @@ func (c *caller) call(ctx context.Context, method, path string, body, v any) err
 			return fmt.Errorf("%s %s: %w", method, path, err)
 		}
 	}
+	patient, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	jti := rand.Text()
-	for pause, try := firstPause, 1; ; pause, try = 2*pause, try+1 {
-		err := c.try(ctx, method, path, jti, b, v)
+	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+		err := c.try(patient, method, path, jti, b, v)
 		r, answered := errors.AsType[*Refused](err)
-		if err == nil || answered && r.Status < http.StatusInternalServerError || try == tries || ctx.Err() != nil {
+		if err == nil || answered && r.Status < http.StatusInternalServerError {
 			return err
 		}
 		select {
-		case <-ctx.Done():
-			return ctx.Err()
+		case <-patient.Done():
+			return err
 		case <-time.After(pause):
 		}
 	}

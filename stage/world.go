@@ -1,3 +1,6 @@
+// Package stage plays the people around Vigie: a browser, a phone, a service. They
+// act through the doors that people use, in stories, demonstrations, benchmarks and
+// proofs.
 package stage
 
 import (
