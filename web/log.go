@@ -11,7 +11,6 @@ import (
 // holds a national id, a cookie, a code or a token.
 type line struct {
 	id     string // shown to a person whose request failed
-	route  string
 	err    error
 	status int
 	bytes  int
@@ -39,9 +38,10 @@ func (s *Site) logged(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		l := &line{id: rand.Text()[:10]}
 		started := s.DB.Now()
+		r = r.WithContext(context.WithValue(r.Context(), lineKey{}, l))
 		defer func() {
 			level := slog.LevelInfo
-			pairs := []any{"method", r.Method, "route", l.route, "status", l.status, "bytes", l.bytes,
+			pairs := []any{"method", r.Method, "route", r.Pattern, "status", l.status, "bytes", l.bytes,
 				"ms", s.DB.Now().Sub(started).Milliseconds(), "address", address(r), "id", l.id}
 			if l.err != nil {
 				pairs = append(pairs, "error", l.err)
@@ -51,7 +51,7 @@ func (s *Site) logged(h http.Handler) http.Handler {
 			}
 			s.Log.Log(r.Context(), level, "request", append(pairs, l.more...)...)
 		}()
-		h.ServeHTTP(&recorder{w, l}, r.WithContext(context.WithValue(r.Context(), lineKey{}, l)))
+		h.ServeHTTP(&recorder{w, l}, r)
 	})
 }
 

@@ -30,6 +30,7 @@ func (s *Site) showLogin(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	speak(r, v.authorization.Locales)
 	next := v.step(form)
 	if next == stepJoin && v.authorization.Prompt == oidc.PromptNone && framed(r) {
 		next = stepDeny // no page of ours can be framed, so none could sign
@@ -57,6 +58,14 @@ func (s *Site) showLogin(w http.ResponseWriter, r *http.Request) error {
 		return s.showSession(w, r, v, next)
 	default:
 		return s.showForm(w, r, http.StatusOK, v, typed{Value: v.authorization.LoginHint})
+	}
+}
+
+// speak prefers the languages that the service asked for (ui_locales, OpenID
+// Connect Core §3.1.2.1) to those of the browser, not to what its reader chose.
+func speak(r *http.Request, locales string) {
+	if locales != "" {
+		r.Header.Set("Accept-Language", strings.Join(append(strings.Fields(locales), r.Header.Get("Accept-Language")), ","))
 	}
 }
 
@@ -129,6 +138,7 @@ func (s *Site) ask(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	speak(r, v.authorization.Locales)
 	switch v.step(true) {
 	case stepForm:
 	case stepElsewhere:

@@ -17,6 +17,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -27,6 +28,7 @@ import (
 	"vigie/browser"
 	"vigie/directory"
 	"vigie/login"
+	"vigie/message"
 	"vigie/oidc"
 	"vigie/phone"
 	"vigie/secrets"
@@ -56,6 +58,10 @@ type world struct {
 	base     string
 	secret   map[string]string // of each service
 	phone    *handset
+
+	activation *phone.Activation
+	post       *message.Post
+	mailbox    message.Mailbox
 }
 
 func eachWorld(t *testing.T, f func(t *testing.T, w *world)) {
@@ -80,7 +86,11 @@ func newWorld(t *testing.T, db *store.DB, clock *storetest.Clock) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	site, err := web.New(web.Deps{DB: db, Keys: keys, Logins: w.logins, Provider: w.provider}, web.Options{
+	if w.post, err = message.New(keys.MAC("message")); err != nil {
+		t.Fatal(err)
+	}
+	w.activation = &phone.Activation{Keys: keys, Post: w.post, Portal: srv.URL, AnyHour: true}
+	site, err := web.New(web.Deps{DB: db, Keys: keys, Logins: w.logins, Provider: w.provider, Activation: w.activation}, web.Options{
 		Portal: srv.URL, App: "https://app.example", Issuer: srv.URL + oidc.Realm, Support: "0 809 40 00 82",
 		Browser: browser.Cookie{Suffix: "_t"}, Session: session.Cookie{Suffix: "_t"}})
 	if err != nil {
@@ -112,6 +122,18 @@ func (w *world) write(f func(ctx context.Context, tx *store.Tx) error) {
 	if err := w.db.Write(w.Context(), func(tx *store.Tx) error { return f(w.Context(), tx) }); err != nil {
 		w.Fatal(err)
 	}
+}
+
+// letters delivers what waits and returns the letters of a channel, oldest first.
+func (w *world) letters(channel message.Channel) []message.Received {
+	w.Helper()
+	if _, err := w.activation.DecideAsks(w.Context(), w.db); err != nil {
+		w.Fatal(err)
+	}
+	if _, err := w.post.Deliver(w.Context(), w.db, message.Options{Senders: message.Senders{message.SMS: &w.mailbox, message.Email: &w.mailbox}}); err != nil {
+		w.Fatal(err)
+	}
+	return slices.DeleteFunc(w.mailbox.List(), func(l message.Received) bool { return l.Channel != channel })
 }
 
 // --- A phone ---------------------------------------------------------------

@@ -11,6 +11,7 @@ import (
 
 	"vigie/directory"
 	"vigie/login"
+	"vigie/message"
 	"vigie/phone"
 	"vigie/session"
 	"vigie/store"
@@ -353,13 +354,10 @@ func TestOnASharedPostNothingPassesSilently(t *testing.T) {
 		b.get(p.form()).says(200, `id="code"`)
 		r = w.phone.types(p.code())
 		w.phone.approves(r, "no")
-		w.greets("sidep", b.redeems(p).goes("sidep", "code", ""))
-
-		// The cookie ends with the browser.
-		for _, c := range b.Jar.Cookies(p.url) {
-			if c.Name == "vigie_session_t" && c.MaxAge != 0 {
-				t.Errorf("the session's cookie lives for %d s", c.MaxAge)
-			}
+		back := b.redeems(p).goes("sidep", "code", "")
+		w.greets("sidep", back)
+		if cookie := back.header.Get("Set-Cookie"); !strings.HasPrefix(cookie, "vigie_session_t=") || strings.Contains(cookie, "Max-Age") || strings.Contains(cookie, "Expires") {
+			t.Errorf("the session's cookie outlives the browser: %s", cookie)
 		}
 
 		// "That is not me" closes what is open here, and asks anew.
@@ -518,6 +516,53 @@ func TestLoggingOutWithoutAHintAsksFirst(t *testing.T) {
 		b.comes("vaccin").says(200, "Qui êtes-vous")
 		b.post(b.get(logout).says(200, "Personne n'est connecté").url.String()).says(200, "Vous êtes déconnecté(e)")
 		b.get(w.base+"/logout/nonsense").says(410, "Rien n'a été fermé")
+	})
+}
+
+func TestAServiceMaySayWhichLanguageItsVisitorsRead(t *testing.T) {
+	eachWorld(t, func(t *testing.T, w *world) {
+		b := w.browser()
+		form := b.comes("vaccin", "ui_locales", "en-GB fr").says(200, "Who are you?")
+		b.asks(form, "8").says(422, "Digits are missing")
+		b.get(form.form()+"?lang=fr").says(200, "Qui êtes-vous")
+		b.get(form.form()).says(200, "Qui êtes-vous") // its reader's own choice stands
+	})
+}
+
+func TestTheLetterWithACodeLeadsToTwoButtons(t *testing.T) {
+	eachWorld(t, func(t *testing.T, w *world) {
+		var karim directory.Professional
+		w.write(func(ctx context.Context, tx *store.Tx) (err error) {
+			karim, _, err = directory.Find(ctx, tx, directory.Demo()[1].ID)
+			if err != nil {
+				return err
+			}
+			mobile, email, err := directory.UsableContacts(ctx, tx, karim.ID)
+			if err != nil {
+				return err
+			}
+			_, err = phone.AskCodes(ctx, tx, phone.Ask{NationalID: string(karim.ID), Mobile: mobile, Email: email, Address: "192.0.2.1", Agent: "Firefox"})
+			return err
+		})
+		letters := w.letters(message.Email)
+		if len(letters) != 1 {
+			t.Fatalf("%d letters", len(letters))
+		}
+		link := regexp.MustCompile(w.base + `/activation/\S+`).FindString(letters[0].Text)
+		b := w.browser()
+		for range 2 { // as programs do that look into mail
+			b.get(link).says(200, "Envoyer deux nouveaux codes").says(200, "Refuser les demandes des autres")
+		}
+		if n := len(w.letters(message.Email)); n != 1 {
+			t.Fatalf("looking at the page sent %d letters", n-1)
+		}
+		b.post(link+"/send").says(200, "Deux nouveaux codes ont été demandés")
+		if n := len(w.letters(message.Email)); n != 2 {
+			t.Fatalf("%d letters after the button", n)
+		}
+		b.post(link+"/stop").says(200, "sont refusées jusqu'au")
+		b.get(w.base+"/activation/nonsense").says(410, "Cette page n'est plus valable")
+		b.post(w.base+"/activation/nonsense/stop").says(410, "Cette page n'est plus valable")
 	})
 }
 

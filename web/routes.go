@@ -93,7 +93,6 @@ func (s *Site) mux(routes []route) *http.ServeMux {
 	mux := http.NewServeMux()
 	for _, rt := range routes {
 		mux.HandleFunc(rt.pattern, func(w http.ResponseWriter, r *http.Request) {
-			lineOf(r).route = rt.pattern
 			if err := s.serve(rt, w, r); err != nil {
 				s.fail(w, r, err)
 			}
