@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -195,5 +196,36 @@ func TestEveryDirectDependencyHasADecision(t *testing.T) {
 		if !strings.Contains(decisions.String(), strings.TrimPrefix(f[0], "github.com/")) {
 			t.Errorf("%s: no record in docs/decisions names it", f[0])
 		}
+	}
+}
+
+func TestEveryTestNamedByTheThreatsExists(t *testing.T) {
+	threats, err := os.ReadFile("docs/THREATS.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	written := map[string]bool{}
+	for _, s := range sources(t) {
+		for _, d := range s.file.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok {
+				written[f.Name.Name] = true
+			}
+		}
+	}
+	named := regexp.MustCompile("`((?:Test|Fuzz)[A-Z][A-Za-z0-9]*)`").FindAllStringSubmatch(string(threats), -1)
+	for _, n := range named {
+		if !written[n[1]] {
+			t.Errorf("docs/THREATS.md names %s, which nobody has written", n[1])
+		}
+	}
+	for _, n := range regexp.MustCompile("stor(?:y|ies) `([a-z-]+)`(?:, `([a-z-]+)`)?").FindAllStringSubmatch(string(threats), -1) {
+		for _, name := range n[1:] {
+			if _, err := os.Stat("testdata/story/" + name + ".txt"); name != "" && err != nil {
+				t.Errorf("docs/THREATS.md names the story %s: %v", name, err)
+			}
+		}
+	}
+	if len(named) < 40 {
+		t.Errorf("only %d tests are named", len(named))
 	}
 }
