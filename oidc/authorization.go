@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/luikyv/go-oidc/pkg/goidc"
 
@@ -80,6 +82,9 @@ func (p *Provider) Authorization(ctx context.Context, tx *store.Tx, id string) (
 func loadAuthorization(ctx context.Context, tx *store.Tx, where, arg string) (Authorization, registered, error) {
 	var a Authorization
 	var s registered
+	if !utf8.ValidString(arg) || strings.ContainsRune(arg, 0) {
+		return a, s, ErrUnknown // a path of a stranger, which PostgreSQL would not even compare
+	}
 	var created, expires, taken, maxAge int64
 	fields, done := s.fields()
 	err := tx.QueryRow(ctx, `SELECT a.id, a.cookie, a.redirect_uri, a.response_mode, a.scope, a.state, a.nonce, a.challenge, a.prompt, a.max_age,

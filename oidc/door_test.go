@@ -259,8 +259,10 @@ func TestCancellingComesBackAsAccessDenied(t *testing.T) {
 			if err := w.p.Deny(out, r, a.ID, "access_denied", ""); err != oidc.ErrNotYours {
 				w.Errorf("another browser denies: %v", err)
 			}
-			if err := w.p.Deny(out, r, "nothing", "access_denied", ""); err != oidc.ErrUnknown {
-				w.Errorf("denying nothing: %v", err)
+			for _, id := range []string{"nothing", "", "\x00", "\xff"} {
+				if err := w.p.Deny(out, r, id, "access_denied", ""); err != oidc.ErrUnknown {
+					w.Errorf("denying %q: %v", id, err)
+				}
 			}
 		}
 	})

@@ -219,9 +219,6 @@ const far = 1 << 40
 // Client finds a service that is not disabled.
 func (*manager) Client(ctx context.Context, id string) (*goidc.Client, error) {
 	c := of(ctx)
-	if !clientID.MatchString(id) {
-		return nil, goidc.ErrNotFound
-	}
 	if c.client == nil || c.client.ID != id {
 		err := c.read(ctx, func(tx *store.Tx) error {
 			s, ok, err := findService(ctx, tx, id)

@@ -81,16 +81,14 @@ func (p *Provider) leave(r *http.Request, tx *store.Tx, q url.Values, h hint) (l
 		id = q.Get("client_id")
 	}
 	l = leaving{Until: store.Millis(tx.Now.Add(confirmLife))}
-	if clientID.MatchString(id) {
-		s, ok, err := findService(ctx, tx, id)
-		if err != nil {
-			return l, false, false, err
-		}
-		if ok && s.Disabled.IsZero() {
-			l.Service = s.ID
-			if to := q.Get("post_logout_redirect_uri"); slices.Contains(s.LogoutURIs, to) {
-				l.To, l.State = to, q.Get("state")
-			}
+	s, ok, err := findService(ctx, tx, id)
+	if err != nil {
+		return l, false, false, err
+	}
+	if ok && s.Disabled.IsZero() {
+		l.Service = s.ID
+		if to := q.Get("post_logout_redirect_uri"); slices.Contains(s.LogoutURIs, to) {
+			l.To, l.State = to, q.Get("state")
 		}
 	}
 	if h.Session == "" || l.Service == "" {

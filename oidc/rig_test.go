@@ -55,6 +55,7 @@ type world struct {
 	who         directory.ID // who signs in
 	kind        session.Kind
 	provisional bool
+	mu          sync.Mutex
 	fails       error // what Finish answered last
 }
 
@@ -135,7 +136,7 @@ func (w *world) write(f func(ctx context.Context, tx *store.Tx) error) {
 // login is the portal's page of an authorization: here everybody is at once who
 // they say.
 func (w *world) login(rw http.ResponseWriter, r *http.Request) {
-	w.fails = w.p.Finish(rw, r, r.PathValue("id"), func(ctx context.Context, tx *store.Tx, a oidc.Authorization) (session.Session, error) {
+	err := w.p.Finish(rw, r, r.PathValue("id"), func(ctx context.Context, tx *store.Tx, a oidc.Authorization) (session.Session, error) {
 		if a.Session != "" {
 			s, _, err := session.Renew(ctx, tx, a.Session)
 			return s, err
@@ -148,8 +149,11 @@ func (w *world) login(rw http.ResponseWriter, r *http.Request) {
 			Cookie: session.Cookie{Suffix: "_t"}.Secret(r)})
 		return s, err
 	})
-	if w.fails != nil {
-		http.Error(rw, w.fails.Error(), http.StatusConflict)
+	w.mu.Lock()
+	w.fails = err
+	w.mu.Unlock()
+	if err != nil {
+		http.Error(rw, err.Error(), http.StatusConflict)
 	}
 }
 

@@ -226,6 +226,9 @@ func lines(s string) []string { return strings.FieldsFunc(s, func(r rune) bool {
 // findService returns the service without its logo, also a disabled one.
 func findService(ctx context.Context, tx *store.Tx, id string) (registered, bool, error) {
 	var s registered
+	if !clientID.MatchString(id) {
+		return s, false, nil
+	}
 	fields, done := s.fields()
 	err := tx.QueryRow(ctx, `SELECT `+serviceColumns+` FROM services s WHERE s.id = $1`, id).Scan(fields...)
 	if errors.Is(err, sql.ErrNoRows) {

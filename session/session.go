@@ -13,6 +13,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"vigie/audit"
@@ -74,6 +75,9 @@ type Session struct {
 	// Secret opens the session at the portal. Only Open and Renew know it.
 	Secret string
 }
+
+// LogValue hides who it is and what opens it.
+func (s Session) LogValue() slog.Value { return slog.StringValue(s.ID) }
 
 // Idle is how long the session lives without use.
 func (s Session) Idle() time.Duration {
