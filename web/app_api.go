@@ -21,32 +21,32 @@ func (s *Site) phoneRoutes() []route {
 	return []route{
 		// Keys that are no phone yet.
 		{"POST /phone/nonce", s.proven(anyKey, s.freshNonce)},
-		{"POST /phone/codes", s.proven(anyKey, s.once(s.askCodes))},
-		{"POST /phone/tickets", s.proven(anyKey, s.once(s.openTicket))},
-		{"POST /phone/epochs", s.proven(anyKey, s.once(s.drawEpoch))},
+		{"POST /phone/codes", s.deed(anyKey, s.askCodes)},
+		{"POST /phone/tickets", s.deed(anyKey, s.openTicket)},
+		{"POST /phone/epochs", s.deed(anyKey, s.drawEpoch)},
 		{"POST /phone/epochs/evaluate", s.proven(anyKey, s.evaluateEpoch)},
-		{"POST /phone/activations", s.proven(anyKey, s.once(s.activate))},
+		{"POST /phone/activations", s.deed(anyKey, s.activate)},
 
 		// Phones, whatever their state.
 		{"GET /phone/me", s.proven(aPhone, s.me)},
 		{"GET /phone/events", s.proven(aPhone, s.phoneEvents)},
-		{"POST /phone/requests/{id}/answer", s.proven(aPhone, s.answer)},
-		{"POST /phone/undo", s.proven(aPhone, s.once(s.undo))},
-		{"DELETE /phone/subscription", s.proven(aPhone, s.once(s.unsubscribe))},
-		{"POST /phone/sleep", s.proven(aPhone, s.once(s.sleep))}, // a repeat comes from a phone that sleeps
+		{"POST /phone/requests/{id}/answer", s.signed(s.answer)},
+		{"POST /phone/undo", s.deed(aPhone, s.undo)},
+		{"DELETE /phone/subscription", s.deed(aPhone, s.unsubscribe)},
+		{"POST /phone/sleep", s.deed(aPhone, s.sleep)}, // a repeat comes from a phone that sleeps
 		{"POST /phone/wake/evaluate", s.proven(aPhone, s.evaluateChange(phone.WakeUp))},
-		{"POST /phone/wake", s.proven(aPhone, s.once(s.wake))},
+		{"POST /phone/wake", s.deed(aPhone, s.wake)},
 
 		// Phones that their professional signs in with.
-		{"POST /phone/claims", s.proven(aUsablePhone, s.once(s.claim))},
-		{"POST /phone/requests/{id}/open", s.proven(aUsablePhone, s.once(s.open))},
-		{"POST /phone/requests/{id}/more", s.proven(aUsablePhone, s.once(s.more))},
+		{"POST /phone/claims", s.deed(aUsablePhone, s.claim)},
+		{"POST /phone/requests/{id}/open", s.deed(aUsablePhone, s.open)},
+		{"POST /phone/requests/{id}/more", s.deed(aUsablePhone, s.more)},
 		{"POST /phone/requests/{id}/evaluate", s.proven(aUsablePhone, s.evaluate)},
-		{"PUT /phone/subscription", s.proven(aUsablePhone, s.once(s.subscribe))},
+		{"PUT /phone/subscription", s.deed(aUsablePhone, s.subscribe)},
 		{"POST /phone/test", s.proven(aUsablePhone, s.testPush)},
-		{"PUT /phone/silence", s.proven(aUsablePhone, s.once(s.silence))},
+		{"PUT /phone/silence", s.deed(aUsablePhone, s.silence)},
 		{"POST /phone/pin/evaluate", s.proven(aUsablePhone, s.evaluateChange(phone.ChangePIN))},
-		{"POST /phone/pin", s.proven(aUsablePhone, s.once(s.changePIN))},
+		{"POST /phone/pin", s.deed(aUsablePhone, s.changePIN)},
 	}
 }
 
@@ -110,6 +110,19 @@ func said(status int, v any) (reply, error) {
 // proven reads the proof of a call before h sees it, gives the next nonce with
 // the answer, and writes every refusal as JSON.
 func (s *Site) proven(who caller, h func(http.ResponseWriter, *http.Request, call) error) handler {
+	return s.signed(func(w http.ResponseWriter, r *http.Request, c call) error {
+		if who != anyKey {
+			err := s.DB.Read(r.Context(), func(tx *store.Tx) error { return c.find(r.Context(), tx, who) })
+			if err != nil {
+				return err
+			}
+		}
+		return h(w, r, c)
+	})
+}
+
+// signed is proven for calls that find their phone themselves.
+func (s *Site) signed(h func(http.ResponseWriter, *http.Request, call) error) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
@@ -124,9 +137,6 @@ func (s *Site) proven(who caller, h func(http.ResponseWriter, *http.Request, cal
 		if errors.Is(err, phone.ErrNonce) && r.URL.Path == "/phone/nonce" {
 			err = nil
 		}
-		if err == nil && who != anyKey {
-			err = s.findPhone(r.Context(), who, &c)
-		}
 		if err == nil {
 			err = h(w, r, c)
 		}
@@ -134,19 +144,22 @@ func (s *Site) proven(who caller, h func(http.ResponseWriter, *http.Request, cal
 	}
 }
 
-func (s *Site) findPhone(ctx context.Context, who caller, c *call) error {
-	var found bool
-	err := s.DB.Read(ctx, func(tx *store.Tx) (err error) {
-		c.phone, found, err = phone.Find(ctx, tx, c.proof.Thumbprint)
-		if err == nil && found && who == aUsablePhone && !c.phone.Usable(tx.Now) {
-			return refusal{status: http.StatusForbidden, code: string(c.phone.State(tx.Now))}
-		}
-		return err
-	})
-	if err == nil && !found {
-		return refusal{status: http.StatusForbidden, code: "unknown_phone"}
+// find finds the phone that proved the call, and refuses who may not make it.
+func (c *call) find(ctx context.Context, tx *store.Tx, who caller) error {
+	if who == anyKey {
+		return nil
 	}
-	return err
+	p, found, err := phone.Find(ctx, tx, c.proof.Thumbprint)
+	switch {
+	case err != nil:
+		return err
+	case !found:
+		return refusal{status: http.StatusForbidden, code: "unknown_phone"}
+	case who == aUsablePhone && !p.Usable(tx.Now):
+		return refusal{status: http.StatusForbidden, code: string(p.State(tx.Now))}
+	}
+	c.phone = p
+	return nil
 }
 
 // refuse answers with what err means to a phone. An error that it does not know
@@ -209,34 +222,42 @@ func (a reply) write(w http.ResponseWriter) error {
 	return writeJSON(w, a.Status, a.Body)
 }
 
-// once makes of a deed a handler that does it once: a repeated call gets the
-// first answer. An error undoes the deed and is not remembered.
-func (s *Site) once(deed func(context.Context, *store.Tx, *http.Request, call) (reply, error)) func(http.ResponseWriter, *http.Request, call) error {
-	return func(w http.ResponseWriter, r *http.Request, c call) error {
-		var a reply
-		ctx := r.Context()
-		err := s.DB.Write(ctx, func(tx *store.Tx) error {
-			repeat, first, err := phone.Once(ctx, tx, c.proof)
-			if err != nil {
-				return err
-			}
-			if repeat {
-				return json.Unmarshal(first, &a)
-			}
-			if a, err = deed(ctx, tx, r, c); err != nil {
-				return err
-			}
-			b, err := json.Marshal(a)
-			if err != nil {
-				return fmt.Errorf("encoding an answer: %w", err)
-			}
-			return phone.Remember(ctx, tx, c.proof, b)
-		})
+// deed makes of a change a handler that does it once: a repeated call gets the
+// first answer. An error undoes the change and is not remembered.
+func (s *Site) deed(who caller, change func(context.Context, *store.Tx, *http.Request, call) (reply, error)) handler {
+	return s.signed(func(w http.ResponseWriter, r *http.Request, c call) error {
+		a, err := s.once(r, c, who, change)
 		if err != nil {
 			return err
 		}
 		return a.write(w)
-	}
+	})
+}
+
+func (s *Site) once(r *http.Request, c call, who caller, change func(context.Context, *store.Tx, *http.Request, call) (reply, error)) (a reply, err error) {
+	ctx := r.Context()
+	err = s.DB.Write(ctx, func(tx *store.Tx) error {
+		repeat, first, err := phone.Once(ctx, tx, c.proof)
+		if err != nil {
+			return err
+		}
+		if repeat {
+			return json.Unmarshal(first, &a)
+		}
+		c := c // the transaction may run again
+		if err := c.find(ctx, tx, who); err != nil {
+			return err
+		}
+		if a, err = change(ctx, tx, r, c); err != nil {
+			return err
+		}
+		b, err := json.Marshal(a)
+		if err != nil {
+			return fmt.Errorf("encoding an answer: %w", err)
+		}
+		return phone.Remember(ctx, tx, c.proof, b)
+	})
+	return a, err
 }
 
 var errBody = errors.New("the body is not what this call takes")

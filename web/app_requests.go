@@ -337,7 +337,7 @@ func (s *Site) tellEvaluation(w http.ResponseWriter, e phone.Evaluation, v phone
 // answer carries out what the phone signed about a request.
 func (s *Site) answer(w http.ResponseWriter, r *http.Request, c call) error {
 	id := r.PathValue("id")
-	err := s.once(func(ctx context.Context, tx *store.Tx, _ *http.Request, c call) (reply, error) {
+	a, err := s.once(r, c, aPhone, func(ctx context.Context, tx *store.Tx, _ *http.Request, c call) (reply, error) {
 		d, err := c.document(s.o.Issuer, phone.Approve, phone.Refuse, phone.Report, phone.Leave)
 		if err != nil {
 			return reply{}, err
@@ -350,11 +350,14 @@ func (s *Site) answer(w http.ResponseWriter, r *http.Request, c call) error {
 			return reply{}, err
 		}
 		return s.answered(out, store.Millis(tx.Now))
-	})(w, r, c)
+	})
 	if errors.Is(err, login.ErrAnswered) {
 		return s.howAnswered(r.Context(), id, err)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return a.write(w)
 }
 
 func (s *Site) answered(out login.Outcome, now int64) (reply, error) {
