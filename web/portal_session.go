@@ -42,7 +42,7 @@ func (s *Site) finish(w http.ResponseWriter, r *http.Request, proof string) erro
 			return session.Session{}, errors.Join(err, login.ErrExpired) // left the register meanwhile
 		}
 		note(r, "service", a.Service, "request", request.ID)
-		if a.Session != "" {
+		if asked.State == login.Redeemed {
 			return again(ctx, tx, a.Session, request)
 		}
 		opened, _, err := session.Open(ctx, tx, newSession(request, old))

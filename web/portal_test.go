@@ -367,6 +367,24 @@ func TestOnASharedPostNothingPassesSilently(t *testing.T) {
 	})
 }
 
+func TestSomebodyElseMaySignInAfterAnAnswerThatWasNeverTaken(t *testing.T) {
+	eachWorld(t, func(t *testing.T, w *world) {
+		b := w.scripted()
+		signsIn(w, b, "no")
+		asked := b.comes("vaccin").says(200, "Vous êtes Dr Anne Martin")
+		b.post(asked.form()+"/continue").goes("vaccin", "code", "")
+
+		// The answer was lost, and another person sits down.
+		karim := directory.Demo()[1].ID
+		b.request = newKey(t)
+		p := b.asks(b.get(asked.form()+"?step=form").says(200, "Qui êtes-vous"), string(karim))
+		h := w.activate(karim)
+		h.approves(h.types(p.code()), "no")
+		w.greets("vaccin", b.redeems(p).goes("vaccin", "code", ""))
+		b.get(w.base+"/").says(200, "Karim Benali")
+	})
+}
+
 func TestTheNameOnASharedPostIsInitialsUntilChosen(t *testing.T) {
 	eachWorld(t, func(t *testing.T, w *world) {
 		b := w.scripted()
