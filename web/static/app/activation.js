@@ -65,7 +65,8 @@ export async function enrol(ticket, name, pin) {
   await keep('draft', draft);
   const answer = await call(draft, 'POST', '/phone/activations', { document });
   await adopt(phone, answer.ends);
-  await askPersistence();
+  // Not waited for: Firefox asks the person, who may not answer.
+  void askPersistence();
 }
 
 /**

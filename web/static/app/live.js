@@ -130,6 +130,6 @@ async function closeStale() {
   const registration = await navigator.serviceWorker?.getRegistration();
   const live = new Set(state.me?.requests.map((request) => request.id));
   for (const notification of (await registration?.getNotifications?.()) ?? []) {
-    if (!live.has(notification.tag)) notification.close();
+    if (notification.tag !== '' && !live.has(notification.tag)) notification.close();
   }
 }
