@@ -16,15 +16,17 @@ check: need lint unit browsers ## everything that must hold, under 30 minutes
 need:
 	scripts/need postgresql ca-certificates
 	@command -v cc >/dev/null || scripts/need gcc libc6-dev
+	@command -v node >/dev/null || scripts/need nodejs
+	@command -v npm >/dev/null || scripts/need npm
 
 need-browsers: need
-	scripts/need chromium firefox-esr xvfb dbus python3-dbus python3-gi apache2 libapache2-mod-auth-openidc fonts-dejavu-core
+	scripts/need chromium firefox-esr libnotify4 xvfb dbus python3-dbus python3-gi apache2 libapache2-mod-auth-openidc fonts-dejavu-core
 	cd tests/browser && npm ci --no-audit --no-fund --loglevel=error
 
 lint: need-browsers
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "gofmt wants:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
-	go vet ./...
-	go run honnef.co/go/tools/cmd/staticcheck ./...
+	go vet -tags prove ./...
+	go tool staticcheck -tags prove ./...
 	cd tests/browser && npx tsc -p .
 
 unit: need ## unit tests and stories, with the race detector, on both databases
@@ -38,7 +40,8 @@ prove: need ## kill -9, imports at size, timing: short settings
 	go test -tags prove -run '^TestProve' -json -timeout 15m ./... | go run ./internal/testcount
 
 bench: need ## what a sign-in costs
-	go test -run '^$$' -bench . -benchtime 3s ./bench/
+	go test -run '^$$' -bench SignIn -benchtime 5s .
+	go test -run '^$$' -bench CodeFlow -benchtime 3s ./oidc/
 
 bench-import: need ## 1.9 million people
 	go test -run '^$$' -bench BenchmarkImport -benchtime 1x -timeout 30m ./directory/
