@@ -44,7 +44,7 @@ func (c *ServeCmd) Run(ctx context.Context, e env) error {
 	if err := c.guardTestMark(ctx, db); err != nil {
 		return err
 	}
-	s, err := newServer(ctx, db, keys, serverOptions{config: c.Config, senders: senders, log: e.log})
+	s, err := newServer(ctx, db, keys, serverOptions{config: c.Config, senders: senders, anyHour: c.Test, log: e.log})
 	if err != nil {
 		return err
 	}

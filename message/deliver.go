@@ -43,7 +43,7 @@ const (
 	tick        = time.Second      // how soon a node sees what another wrote
 	sendTimeout = 30 * time.Second // of one try
 	markTimeout = 10 * time.Second // of noting its outcome
-	lease       = 2 * time.Minute  // for which a node has a letter to itself: longer than a try and its note
+	lease       = time.Minute      // for which a node has a letter to itself: longer than a try and its note, and no longer than who waits for a code
 	firstPause  = 2 * time.Second
 	longPause   = 10 * time.Minute
 	keep        = 30 * 24 * time.Hour // for which a finished letter's row, without its text, stays for the support line
