@@ -62,14 +62,16 @@ export function cameraFlags(file) {
 }
 
 /**
- * Firefox ESR with puppeteer, subscribing at the given push service.
- * @param {{pushServer?: string, preferences?: Record<string, unknown>}} [options] pushServer: "ws://127.0.0.1:PORT/"
+ * Firefox ESR with puppeteer, subscribing at the given push service. It shows
+ * notifications only on a desktop (desktop.mjs), whose env it takes.
+ * @param {{pushServer?: string, preferences?: Record<string, unknown>, env?: Record<string, string>}} [options] pushServer: "ws://127.0.0.1:PORT/"
  */
-export function launchFirefox({ pushServer, preferences = {} } = {}) {
+export function launchFirefox({ pushServer, preferences = {}, env = {} } = {}) {
   return puppeteer.launch({
     browser: 'firefox',
     executablePath: FIREFOX,
     headless: true,
+    env: { ...process.env, ...env },
     extraPrefsFirefox: {
       'permissions.default.desktop-notification': 1,
       'dom.push.testing.ignorePermission': true,
@@ -87,14 +89,15 @@ export function launchFirefox({ pushServer, preferences = {} } = {}) {
 /**
  * The push service that Firefox talks to (Mozilla autopush, the part that is
  * needed): hello, register, ping; a POST on an endpoint becomes a notification.
- * @returns {Promise<{url: string, endpoints: string[], received: {endpoint: string, headers: object, body: Buffer}[], close: () => Promise<void>}>}
  */
 export async function startPushService() {
   /** @type {Map<string, import('ws').WebSocket>} */
   const channels = new Map();
   /** @type {string[]} */
   const endpoints = [];
-  /** @type {{endpoint: string, headers: object, body: Buffer}[]} */
+  /** @type {string[]} */
+  const keys = [];
+  /** @type {{endpoint: string, headers: import('node:http').IncomingHttpHeaders, body: Buffer}[]} */
   const received = [];
   let versions = 0;
 
@@ -136,6 +139,7 @@ export async function startPushService() {
           const endpoint = `http://127.0.0.1:${address.port}/push/${message.channelID}`;
           channels.set(message.channelID, socket);
           endpoints.push(endpoint);
+          keys.push(message.key);
           socket.send(JSON.stringify({ messageType: 'register', status: 200, channelID: message.channelID, pushEndpoint: endpoint }));
           break;
         }
@@ -154,7 +158,12 @@ export async function startPushService() {
   return {
     url: `ws://127.0.0.1:${address.port}/`,
     endpoints,
+    /** VAPID keys that were subscribed with, as endpoints, in base64url. */
+    keys,
+    /** What was pushed. */
     received,
+    /** Every endpoint is gone from now on. */
+    forget: () => channels.clear(),
     async close() {
       for (const socket of sockets.clients) socket.terminate();
       await new Promise((resolve) => server.close(() => resolve(undefined)));
