@@ -49,7 +49,7 @@ var generated = sync.OnceValues(secrets.Generate)
 
 // world is a portal on a loopback port, two services, and the phone of Anne.
 type world struct {
-	*testing.T
+	testing.TB
 	db       *store.DB
 	clock    *storetest.Clock
 	keys     *secrets.Secrets
@@ -61,7 +61,7 @@ type world struct {
 
 	activation *phone.Activation
 	post       *message.Post
-	mailbox    message.Mailbox
+	mailbox    *message.Mailbox
 }
 
 func eachWorld(t *testing.T, f func(t *testing.T, w *world)) {
@@ -69,13 +69,13 @@ func eachWorld(t *testing.T, f func(t *testing.T, w *world)) {
 	storetest.EachClock(t, func(t *testing.T, db *store.DB, clock *storetest.Clock) { f(t, newWorld(t, db, clock)) })
 }
 
-func newWorld(t *testing.T, db *store.DB, clock *storetest.Clock) *world {
+func newWorld(t testing.TB, db *store.DB, clock *storetest.Clock) *world {
 	t.Helper()
 	keys, err := generated()
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{T: t, db: db, clock: clock, keys: keys, secret: map[string]string{}}
+	w := &world{TB: t, mailbox: &message.Mailbox{}, db: db, clock: clock, keys: keys, secret: map[string]string{}}
 	var portal http.Handler
 	srv := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { portal.ServeHTTP(rw, r) }))
 	t.Cleanup(srv.Close)
@@ -130,7 +130,7 @@ func (w *world) letters(channel message.Channel) []message.Received {
 	if _, err := w.activation.DecideAsks(w.Context(), w.db); err != nil {
 		w.Fatal(err)
 	}
-	if _, err := w.post.Deliver(w.Context(), w.db, message.Options{Senders: message.Senders{message.SMS: &w.mailbox, message.Email: &w.mailbox}}); err != nil {
+	if _, err := w.post.Deliver(w.Context(), w.db, message.Options{Senders: message.Senders{message.SMS: w.mailbox, message.Email: w.mailbox}}); err != nil {
 		w.Fatal(err)
 	}
 	return slices.DeleteFunc(w.mailbox.List(), func(l message.Received) bool { return l.Channel != channel })
@@ -318,11 +318,11 @@ func (w *world) browser() *surfer {
 func (w *world) scripted() *surfer {
 	w.Helper()
 	s := w.browser()
-	s.lasting, s.request = newKey(w.T), newKey(w.T)
+	s.lasting, s.request = newKey(w.TB), newKey(w.TB)
 	return s
 }
 
-func newKey(t *testing.T) *ecdsa.PrivateKey {
+func newKey(t testing.TB) *ecdsa.PrivateKey {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -333,7 +333,7 @@ func newKey(t *testing.T) *ecdsa.PrivateKey {
 
 // page is an answer of the portal.
 type page struct {
-	t      *testing.T
+	t      testing.TB
 	status int
 	header http.Header
 	body   string
@@ -352,7 +352,7 @@ func (s *surfer) do(r *http.Request) page {
 	if err != nil {
 		s.w.Fatal(err)
 	}
-	p := page{t: s.w.T, status: resp.StatusCode, header: resp.Header, body: string(body), url: resp.Request.URL}
+	p := page{t: s.w.TB, status: resp.StatusCode, header: resp.Header, body: string(body), url: resp.Request.URL}
 	if to, err := resp.Location(); err == nil {
 		p.to = to
 	}
@@ -400,7 +400,7 @@ func (s *surfer) asks(p page, number string) page {
 	s.w.Helper()
 	fields := []string{"national_id", number}
 	if s.lasting != nil {
-		fields = append(fields, "key", jwk(s.w.T, s.request), "lasting", jwk(s.w.T, s.lasting))
+		fields = append(fields, "key", jwk(s.w.TB, s.request), "lasting", jwk(s.w.TB, s.lasting))
 	}
 	return s.post(p.form(), fields...)
 }
@@ -409,8 +409,8 @@ func (s *surfer) clicks(p page, id directory.ID) page {
 	s.w.Helper()
 	authorization := strings.TrimPrefix(p.url.Path, "/login/")
 	proof := s.sign(s.lasting, browser.Claim{Use: browser.UseRing, Request: authorization, Service: p.data("service"), Professional: string(id),
-		Key: thumbprint(s.w.T, s.request), Nonce: p.data("nonce")})
-	return s.post(p.form(), "choice", string(id), "key", jwk(s.w.T, s.request), "lasting", jwk(s.w.T, s.lasting), "proof", proof)
+		Key: thumbprint(s.w.TB, s.request), Nonce: p.data("nonce")})
+	return s.post(p.form(), "choice", string(id), "key", jwk(s.w.TB, s.request), "lasting", jwk(s.w.TB, s.lasting), "proof", proof)
 }
 
 // redeems takes what was approved, with the proof of the request's key.
@@ -499,7 +499,7 @@ func (s *surfer) sign(key *ecdsa.PrivateKey, claim browser.Claim) string {
 	return compact
 }
 
-func jwk(t *testing.T, key *ecdsa.PrivateKey) string {
+func jwk(t testing.TB, key *ecdsa.PrivateKey) string {
 	t.Helper()
 	b, err := jose.JSONWebKey{Key: &key.PublicKey}.MarshalJSON()
 	if err != nil {
@@ -508,7 +508,7 @@ func jwk(t *testing.T, key *ecdsa.PrivateKey) string {
 	return string(b)
 }
 
-func thumbprint(t *testing.T, key *ecdsa.PrivateKey) string {
+func thumbprint(t testing.TB, key *ecdsa.PrivateKey) string {
 	t.Helper()
 	id, err := phone.Thumbprint(&key.PublicKey)
 	if err != nil {
@@ -566,7 +566,7 @@ func (p page) goes(service, name, value string) page {
 }
 
 // hears returns the next event of a stream that is no beat.
-func hears(t *testing.T, lines *bufio.Scanner) state {
+func hears(t testing.TB, lines *bufio.Scanner) state {
 	t.Helper()
 	name := ""
 	for lines.Scan() {

@@ -93,7 +93,6 @@ type sessionPage struct {
 	Key       string // thumbprint of the lasting key that must sign, "" when a person is asked
 	Nonce     string
 	Name      string
-	Initials  string
 }
 
 func (s *Site) showSession(w http.ResponseWriter, r *http.Request, v visit, next step) error {

@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"context"
 	"net/http"
+	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +17,7 @@ import (
 	"vigie/phone"
 	"vigie/session"
 	"vigie/store"
+	"vigie/store/storetest"
 )
 
 func TestWithoutScriptTheCodeIsTypedAndAPlainVisitRedeems(t *testing.T) {
@@ -350,10 +353,9 @@ func TestOnASharedPostNothingPassesSilently(t *testing.T) {
 		form := b.comes("sidep").says(200, "A. M.")
 		b.post(form.form()+"/continue").says(200, "Qui êtes-vous")
 		p := b.clicks(form, anne).says(200, "puis tapez ce code")
-		r := w.phone.opens()
+		w.phone.opens()
 		b.get(p.form()).says(200, `id="code"`)
-		r = w.phone.types(p.code())
-		w.phone.approves(r, "no")
+		w.phone.approves(w.phone.types(p.code()), "no")
 		back := b.redeems(p).goes("sidep", "code", "")
 		w.greets("sidep", back)
 		if cookie := back.header.Get("Set-Cookie"); !strings.HasPrefix(cookie, "vigie_session_t=") || strings.Contains(cookie, "Max-Age") || strings.Contains(cookie, "Expires") {
@@ -492,6 +494,35 @@ func TestFormsOfOtherSitesAreRefused(t *testing.T) {
 		}
 		b.post(p.form(), "national_id", strings.Repeat("8", 64<<10)).says(413, "Cette demande est illisible")
 		b.post(p.form(), "national_id", string(anne), "key", "{}").says(400, "Cette demande est illisible")
+	})
+}
+
+// Whatever is posted, by whoever: an answer in words, never an error of ours.
+func FuzzPostedForms(f *testing.F) {
+	clock := storetest.NewClock()
+	w := newWorld(f, storetest.Open(f, store.Options{Clock: clock.Now}), clock)
+	b := w.scripted()
+	form := b.comes("vaccin").form()
+	for _, seed := range []string{"national_id=899700000017", "choice=899700000017&proof=a.b.c", "national_id=%zz", "national_id=%00%ff", "key={}", "key=" + url.QueryEscape(jwk(f, b.request)) + "&national_id=8", ";", "proof=" + strings.Repeat("x", 5000)} {
+		f.Add("", seed)
+		f.Add("/redeem", seed)
+		f.Add("/continue", seed)
+		f.Add("/other", seed)
+	}
+	f.Fuzz(func(t *testing.T, door, body string) {
+		if !slices.Contains([]string{"", "/redeem", "/continue", "/other"}, door) {
+			t.Skip()
+		}
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, form+door, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		own := *w
+		own.TB = t
+		if p := (&surfer{Client: b.Client, w: &own}).do(r); p.status >= 500 || p.status < 400 && p.status != 200 {
+			t.Errorf("%s %q: %d", door, body, p.status)
+		}
 	})
 }
 
