@@ -34,6 +34,7 @@ type Authorization struct {
 	ID           string
 	Service      string
 	ServiceName  string
+	HasLogo      bool         // the service has a picture: FindService
 	RedirectURI  string       // where the answer goes: where forms of our pages may lead to
 	LoginHint    string       // as the service sent it: only fills the field
 	Professional directory.ID // named by an id_token_hint of ours: nobody else may be signed in; "" without
@@ -85,14 +86,14 @@ func loadAuthorization(ctx context.Context, tx *store.Tx, where, arg string) (Au
 	if !utf8.ValidString(arg) || strings.ContainsRune(arg, 0) {
 		return a, s, ErrUnknown // a path of a stranger, which PostgreSQL would not even compare
 	}
-	var created, expires, taken, maxAge int64
+	var created, expires, taken, maxAge, logo int64
 	fields, done := s.fields()
 	err := tx.QueryRow(ctx, `SELECT a.id, a.cookie, a.redirect_uri, a.response_mode, a.scope, a.state, a.nonce, a.challenge, a.prompt, a.max_age,
-			a.login_hint, a.professional, a.locales, a.created, a.expires, COALESCE(g.session, ''), COALESCE(g.taken, 0), `+serviceColumns+`
+			a.login_hint, a.professional, a.locales, a.created, a.expires, COALESCE(g.session, ''), COALESCE(g.taken, 0), length(s.logo), `+serviceColumns+`
 		FROM oidc_authorizations a JOIN services s ON s.id = a.service LEFT JOIN oidc_grants g ON g.authorization_id = a.id
 		WHERE s.disabled = 0 AND `+where, arg).
 		Scan(append([]any{&a.ID, &a.cookie, &a.RedirectURI, &a.responseMode, &a.scope, &a.state, &a.nonce, &a.challenge, &a.Prompt, &maxAge,
-			&a.LoginHint, &a.Professional, &a.Locales, &created, &expires, &a.Session, &taken}, fields...)...)
+			&a.LoginHint, &a.Professional, &a.Locales, &created, &expires, &a.Session, &taken, &logo}, fields...)...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Authorization{}, registered{}, ErrUnknown
 	}
@@ -100,7 +101,7 @@ func loadAuthorization(ctx context.Context, tx *store.Tx, where, arg string) (Au
 		return Authorization{}, registered{}, fmt.Errorf("looking up an authorization: %w", err)
 	}
 	done()
-	a.Service, a.ServiceName = s.ID, s.Name
+	a.Service, a.ServiceName, a.HasLogo = s.ID, s.Name, logo > 0
 	a.Created, a.Expires, a.Taken = store.FromMillis(created), store.FromMillis(expires), taken != 0
 	if maxAge >= 0 {
 		n := int(maxAge)

@@ -46,8 +46,9 @@ func (s *Site) visit(ctx context.Context, tx *store.Tx, r *http.Request, id stri
 	if v.yours = v.authorization.OfBrowser(s.o.Browser.Secret(r)); !v.yours {
 		return v, nil
 	}
-	if v.service, err = s.servicePart(ctx, tx, v.authorization.Service, v.authorization.ServiceName); err != nil {
-		return visit{}, err
+	v.service.Name = v.authorization.ServiceName
+	if v.authorization.HasLogo {
+		v.service.Logo = "/logos/" + v.authorization.Service
 	}
 	v.request, v.asked, err = s.Logins.ByAuthorization(ctx, tx, id)
 	return v, err
@@ -68,18 +69,6 @@ func (s *Site) withSession(ctx context.Context, tx *store.Tx, r *http.Request, v
 	}
 	v.name, err = nameOf(ctx, tx, v.session.Professional)
 	return v, err
-}
-
-func (s *Site) servicePart(ctx context.Context, tx *store.Tx, id, name string) (servicePart, error) {
-	part := servicePart{Name: name}
-	service, found, err := oidc.FindService(ctx, tx, id)
-	if err != nil {
-		return servicePart{}, err
-	}
-	if found && len(service.Logo) > 0 {
-		part.Logo = "/logos/" + service.ID
-	}
-	return part, nil
 }
 
 // nameOf is how pages call a professional; "" when the register does not know
