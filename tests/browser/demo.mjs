@@ -3,7 +3,7 @@ import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -14,11 +14,8 @@ export const VIGIE = process.env.VIGIE ?? fileURLToPath(new URL('../../tmp/vigie
 /** @typedef {{id: string, secret: string, name: string, url: string, redirect_uri: string}} Service */
 /** @typedef {{channel: string, to: string, national_id: string, subject: string, text: string, code: string, at: string}} Letter */
 
-/**
- * Starts a demo on free ports and a folder of its own.
- * @param {{prepare?: (data: string) => Promise<unknown>}} [options] prepare works on the data folder once the database is there
- */
-export async function startDemo({ prepare } = {}) {
+/** Starts a demo on free ports and a folder of its own. */
+export async function startDemo() {
   const top = await mkdtemp(join(tmpdir(), 'vigie-demo-'));
   const data = join(top, 'data');
   const child = spawn(VIGIE, ['demo', '--listen', '127.0.0.1:0', '--data', data, '--json'], { stdio: ['ignore', 'pipe', 'pipe'] });
@@ -56,16 +53,27 @@ export async function startDemo({ prepare } = {}) {
       await rm(top, { recursive: true, force: true });
     },
   };
-  try {
-    await prepare?.(data);
-  } catch (error) {
-    await demo.stop();
-    throw error;
-  }
   return demo;
 }
 
 /** @typedef {Awaited<ReturnType<typeof startDemo>>} Demo */
+
+/**
+ * A phone in the terminal, activated, for tests that are about something else.
+ * @param {Demo} demo
+ * @param {Professional} holder
+ * @param {string} pin
+ */
+export async function terminalPhone(demo, { national_id, mobile, email }, pin) {
+  const store = join(dirname(demo.data), `phone-${national_id}.json`);
+  await vigie('phone', 'ask', '--server', demo.base, '--national-id', national_id, '--mobile', mobile, '--email', email);
+  const codes = await demo.codes(national_id);
+  await vigie('phone', 'activate', '--server', demo.base, '--national-id', national_id, '--sms', codes.sms, '--email', codes.email, '--pin', pin, '--store', store);
+  return {
+    /** @param {string} code of the screen @param {'mine' | 'shared' | 'no'} [keep] */
+    approve: (code, keep = 'no') => vigie('phone', 'approve', '--store', store, '--code', code, '--pin', pin, '--keep', keep),
+  };
+}
 
 /**
  * Runs a command of the program and returns the JSON it prints.
