@@ -97,12 +97,13 @@ func (a *Activation) DecideAsks(ctx context.Context, db *store.DB) (int, error) 
 	if err != nil {
 		return 0, err
 	}
-	for i, id := range waiting {
+	var failed []error // one ask that cannot be decided must not hold up the others
+	for _, id := range waiting {
 		if err := db.Write(ctx, func(tx *store.Tx) error { return a.decide(ctx, tx, id) }); err != nil {
-			return i, fmt.Errorf("deciding ask %s: %w", id, err)
+			failed = append(failed, fmt.Errorf("deciding ask %s: %w", id, err))
 		}
 	}
-	return len(waiting), nil
+	return len(waiting) - len(failed), errors.Join(failed...)
 }
 
 func waitingAsks(ctx context.Context, tx *store.Tx) ([]string, error) {
@@ -405,30 +406,47 @@ func (a *Activation) StopAsks(ctx context.Context, tx *store.Tx, token, address,
 	return audit.Record(ctx, tx, audit.Event{Kind: KindStopped, Actor: "professional", Professional: string(id), Address: address, Agent: agent})
 }
 
+// tidyBatch is how many rows one transaction removes, so that no sign-in waits
+// long for it.
+const tidyBatch = 1000
+
+// dead says which rows no rule asks for any more: those whose column is older
+// than age.
+var dead = []struct {
+	table, key, column, where string
+	age                       time.Duration
+}{
+	{"phone_calls", "hash", "dies", "", 0},
+	{"epochs", "epoch", "drawn", "", epochLife},
+	{"asks", "id", "asked", "decided > 0 AND ", time.Hour},
+	{"tries", "id", "at", "", time.Hour},
+	{"evaluations", "id", "at", "", sumWindow},
+	{"pairs", "id", "sent", "", pairMemory},
+	{"tickets", "id", "opened", "", 24 * time.Hour},
+	{"no_asks", "professional", "until", "", 0},
+	{"allowances", "id", "ends", "", week},
+}
+
 // Tidy removes rows that no rule asks for any more, and disables phones whose
 // last miss nothing can take back.
 func Tidy(ctx context.Context, db *store.DB) error {
-	return db.Write(ctx, func(tx *store.Tx) error {
-		if err := settleAll(ctx, tx); err != nil {
-			return err
-		}
-		for query, age := range map[string]time.Duration{
-			`DELETE FROM phone_calls WHERE dies <= $1`:            0,
-			`DELETE FROM epochs WHERE drawn < $1`:                 epochLife,
-			`DELETE FROM asks WHERE decided > 0 AND asked < $1`:   time.Hour,
-			`DELETE FROM tries WHERE at < $1`:                     time.Hour,
-			`DELETE FROM evaluations WHERE at < $1`:               sumWindow,
-			`DELETE FROM pairs WHERE sent < $1`:                   pairMemory,
-			`DELETE FROM tickets WHERE opened < $1`:               24 * time.Hour,
-			`DELETE FROM no_asks WHERE until < $1`:                0,
-			`DELETE FROM allowances WHERE ends > 0 AND ends < $1`: week,
-		} {
-			if _, err := tx.Exec(ctx, query, store.Millis(tx.Now.Add(-age))); err != nil {
-				return fmt.Errorf("tidying up: %w", err)
+	if err := db.Write(ctx, func(tx *store.Tx) error { return settleAll(ctx, tx) }); err != nil {
+		return err
+	}
+	for _, d := range dead {
+		query := fmt.Sprintf(`DELETE FROM %[1]s WHERE %[2]s IN (SELECT %[2]s FROM %[1]s WHERE %[4]s%[3]s <= $1 ORDER BY %[3]s LIMIT $2)`,
+			d.table, d.key, d.column, d.where)
+		for n := int64(tidyBatch); n == tidyBatch; {
+			err := db.Write(ctx, func(tx *store.Tx) (err error) {
+				n, err = tx.Exec(ctx, query, store.Millis(tx.Now.Add(-d.age)), tidyBatch)
+				return err
+			})
+			if err != nil {
+				return fmt.Errorf("removing old rows of %s: %w", d.table, err)
 			}
 		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // settleAll disables the phones that are due.

@@ -45,6 +45,7 @@ CREATE TABLE evaluations (
     taken    BIGINT NOT NULL                    -- when that document took it back; 0: it is a miss
 );
 CREATE INDEX evaluations_phone ON evaluations (phone, at);
+CREATE INDEX evaluations_at ON evaluations (at);
 -- An epoch drawn for a PIN to come. It is evaluated once and lives until its document arrives.
 CREATE TABLE epochs (
     epoch      TEXT   NOT NULL PRIMARY KEY,
