@@ -587,7 +587,7 @@ func TestAProfessionalHasFivePhonesAtMost(t *testing.T) {
 		held := 0
 		w.write(func(ctx context.Context, tx *store.Tx) error {
 			held = 0
-			return Holders(ctx, tx, func(directory.ID) { held++ })
+			return EachHolder(ctx, tx, func(directory.ID) { held++ })
 		})
 		if held != 1 {
 			t.Errorf("%d people hold a phone", held)

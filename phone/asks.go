@@ -63,8 +63,8 @@ func storeAsk(ctx context.Context, tx *store.Tx, ask Ask, source string, button 
 	return nil
 }
 
-// RunAsks decides asks and tidies up until ctx ends, once a second. It may run
-// on any number of nodes.
+// RunAsks decides asks until ctx ends, once a second, and once a minute does what
+// time asks for ([Tidy], [MasterRotated]). It may run on any number of nodes.
 func (a *Activation) RunAsks(ctx context.Context, db *store.DB, log *slog.Logger) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -78,7 +78,7 @@ func (a *Activation) RunAsks(ctx context.Context, db *store.DB, log *slog.Logger
 		_, err := a.DecideAsks(ctx, db)
 		if now := db.Now(); err == nil && now.Sub(tidied) >= time.Minute {
 			tidied = now
-			err = Tidy(ctx, db)
+			err = errors.Join(Tidy(ctx, db), db.Write(ctx, func(tx *store.Tx) error { return MasterRotated(ctx, tx, a.Keys) }))
 		}
 		if err != nil && ctx.Err() == nil {
 			log.Error("asks for activation codes wait", "err", err)

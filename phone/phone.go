@@ -332,21 +332,3 @@ func record(ctx context.Context, tx *store.Tx, p Phone, kind, actor string, deta
 func recordDocument(ctx context.Context, tx *store.Tx, p Phone, kind string, d Document) error {
 	return audit.Record(ctx, tx, audit.Event{Kind: kind, Actor: "professional", Professional: string(p.Professional), Phone: p.ID, Evidence: d.Raw})
 }
-
-// Holders calls each once for every professional who has a phone that is neither
-// disabled nor removed nor at its end, for [directory.ImportOptions].
-func Holders(ctx context.Context, tx *store.Tx, each func(directory.ID)) error {
-	rows, err := tx.Query(ctx, `SELECT DISTINCT professional FROM phones WHERE removed = 0 AND disabled = 0 AND ends > $1`, store.Millis(tx.Now))
-	if err != nil {
-		return fmt.Errorf("reading who holds a phone: %w", err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var id string
-		if err := rows.Scan(&id); err != nil {
-			return fmt.Errorf("reading who holds a phone: %w", err)
-		}
-		each(directory.ID(id))
-	}
-	return rows.Err()
-}

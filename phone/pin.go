@@ -475,7 +475,7 @@ func Change(ctx context.Context, tx *store.Tx, d Document) (Verdict, error) {
 }
 
 // MasterRotated gives every phone that still uses an older master secret the time
-// of [MoveTime] to follow. It is called when a server starts, and does nothing
+// of [MoveTime] to follow, from the moment that a server notices. It does nothing
 // the second time.
 func MasterRotated(ctx context.Context, tx *store.Tx, keys *secrets.Secrets) error {
 	_, err := tx.Exec(ctx, `UPDATE phones SET moves_by = $1 WHERE master < $2 AND moves_by = 0`,
