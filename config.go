@@ -29,6 +29,8 @@ type Config struct {
 	Listen    string `help:"Address on which the portal listens, behind a proxy that speaks TLS." env:"VIGIE_LISTEN" default:"127.0.0.1:8080"`
 	AppListen string `help:"Address on which the app listens." env:"VIGIE_APP_LISTEN" default:"127.0.0.1:8081"`
 
+	Proxies []string `help:"Networks of the proxies in front of us, as in 127.0.0.1/32: their X-Forwarded-For says who asks. Without it everybody is the proxy, and shares one budget for activation codes." env:"VIGIE_PROXIES"`
+
 	SMTP      string   `help:"Mail server: smtp://USER:PASSWORD@HOST:587 (STARTTLS) or smtps://USER:PASSWORD@HOST:465." env:"VIGIE_SMTP"`
 	MailFrom  string   `help:"Sender of e-mails." env:"VIGIE_MAIL_FROM"`
 	SMS       string   `help:"Address of the SMS provider; each message is one POST." env:"VIGIE_SMS"`
@@ -75,6 +77,9 @@ func (c Config) check() error {
 	if _, err := c.networks(); err != nil {
 		wrong = append(wrong, err)
 	}
+	if _, err := c.proxies(); err != nil {
+		wrong = append(wrong, err)
+	}
 	if c.Test {
 		for _, address := range []string{c.Listen, c.AppListen} {
 			if !isLoopback(address) {
@@ -116,6 +121,22 @@ func isLoopback(hostport string) bool {
 	}
 	a, err := netip.ParseAddr(strings.Trim(host, "[]"))
 	return err == nil && a.IsLoopback()
+}
+
+// proxies are prefixes; a lone address is one that holds nothing else.
+func (c Config) proxies() ([]netip.Prefix, error) {
+	var all []netip.Prefix
+	for _, text := range c.Proxies {
+		p, err := netip.ParsePrefix(text)
+		if a, lone := netip.ParseAddr(text); lone == nil {
+			p, err = netip.PrefixFrom(a, a.BitLen()), nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("--proxies %q: give addresses or networks, as in 127.0.0.1 or 10.0.0.0/24", text)
+		}
+		all = append(all, p)
+	}
+	return all, nil
 }
 
 func (c Config) networks() ([]login.Network, error) {

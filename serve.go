@@ -36,6 +36,9 @@ func (c *ServeCmd) Run(ctx context.Context, e env) error {
 	if err != nil {
 		return exit{2, err}
 	}
+	if len(c.Proxies) == 0 && !c.Test && isLoopback(c.Listen) {
+		e.log.Warn("everybody seems to come from this machine: name the proxy in front with --proxies, or activation codes have one budget for all")
+	}
 	db, err := c.openDatabase(ctx, e)
 	if err != nil {
 		return err

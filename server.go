@@ -34,6 +34,7 @@ import (
 const (
 	headerTimeout = 5 * time.Second
 	bodyTimeout   = 15 * time.Second
+	answerTimeout = time.Minute      // of an answer that its reader does not take; streams set their own
 	graceTime     = 10 * time.Second // that requests under way get at a shutdown
 	cleanEvery    = time.Minute
 	cleanBatch    = 1000 // rows of one transaction
@@ -78,6 +79,10 @@ func newServer(ctx context.Context, db *store.DB, keys *secrets.Secrets, o serve
 	if err != nil {
 		return nil, err
 	}
+	proxies, err := o.config.proxies()
+	if err != nil {
+		return nil, err
+	}
 	s := &Server{DB: db, Keys: keys, o: o}
 	if s.Post, err = message.New(keys.MAC("message")); err != nil {
 		return nil, err
@@ -105,7 +110,7 @@ func newServer(ctx context.Context, db *store.DB, keys *secrets.Secrets, o serve
 	}
 	s.Site, err = web.New(web.Deps{DB: db, Keys: keys, Logins: s.Logins, Provider: op, Activation: s.Phones, Push: s.queue.Put, Log: o.log},
 		web.Options{Portal: o.config.Portal, App: o.config.App, Issuer: o.config.issuer(), Browser: browserCookie, Session: sessionCookie,
-			VAPID: sender.PublicKey(), Support: o.config.Support, IDs: ids, Demo: o.demo})
+			VAPID: sender.PublicKey(), Support: o.config.Support, IDs: ids, Demo: o.demo, Proxies: proxies})
 	return s, err
 }
 
@@ -182,7 +187,7 @@ func (s *Server) Start(ctx context.Context, portal, app net.Listener) {
 		on net.Listener
 		h  http.Handler
 	}{{portal, s.Site.Portal()}, {app, s.Site.App()}} {
-		h := &http.Server{Handler: l.h, ReadHeaderTimeout: headerTimeout, ReadTimeout: bodyTimeout, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
+		h := &http.Server{Handler: l.h, ReadHeaderTimeout: headerTimeout, ReadTimeout: bodyTimeout, WriteTimeout: answerTimeout, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
 			ErrorLog: slog.NewLogLogger(s.o.log.Handler(), slog.LevelDebug)}
 		s.http = append(s.http, h)
 		s.job(func() {

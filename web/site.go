@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 
@@ -45,6 +46,10 @@ type Options struct {
 	Support string           // telephone number of the support line as people read it; "" if there is none
 	IDs     directory.Parser // how typed national ids are read
 
+	// Proxies are the networks of our own proxies, whose X-Forwarded-For is
+	// believed; none: the other end of the connection is who asks.
+	Proxies []netip.Prefix
+
 	Demo http.Handler // GET /demo, for demonstrations; nil: none
 }
 
@@ -79,12 +84,12 @@ func New(d Deps, o Options) (*Site, error) {
 		return nil, err
 	}
 	s := &Site{Deps: d, o: o, cross: http.NewCrossOriginProtection(), phoneNonces: phone.NewNonces(d.Keys.MAC("phone nonce")), ending: make(chan struct{})}
-	s.portal = s.logged(secure(s.portalMux()))
+	s.portal = behind(o.Proxies, s.logged(secure(s.portalMux())))
 	app, err := s.appMux()
 	if err != nil {
 		return nil, err
 	}
-	s.app = s.logged(app)
+	s.app = behind(o.Proxies, s.logged(app))
 	return s, nil
 }
 
@@ -102,7 +107,8 @@ func (s *Site) Run(ctx context.Context) {
 	s.end.Do(func() { close(s.ending) })
 }
 
-// address is where r comes from: the other end of the connection.
+// address is where r comes from: the other end of the connection, or who is
+// behind our own proxies.
 func address(r *http.Request) string {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
