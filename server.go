@@ -97,9 +97,7 @@ func newServer(ctx context.Context, db *store.DB, keys *secrets.Secrets, o serve
 		return nil, err
 	}
 	ids := directory.Parser{SkipKey: o.config.SkipRPPSKey}
-	pushing, stop := context.WithCancel(context.WithoutCancel(ctx))
-	s.stop = stop
-	s.queue = push.NewQueue(pushing, push.QueueOptions{Sender: sender, Now: db.Now, Gone: s.forget, Log: o.log})
+	s.queue = push.NewQueue(context.WithoutCancel(ctx), push.QueueOptions{Sender: sender, Now: db.Now, Gone: s.forget, Log: o.log})
 	s.Phones = &phone.Activation{Keys: keys, Post: s.Post, Portal: o.config.Portal, Zone: zone, AnyHour: o.anyHour, IDs: ids, Push: calls}
 	s.Logins = login.New(db, keys, login.Options{Issuer: o.config.issuer(), Networks: networks, Push: s.queue.Put})
 	browserCookie, sessionCookie := cookies(o.config.Portal)
@@ -173,9 +171,7 @@ func providerID(ctx context.Context, db *store.DB) (id string, err error) {
 
 // Start runs the jobs and serves portal and app on these listeners.
 func (s *Server) Start(ctx context.Context, portal, app net.Listener) {
-	ctx, stop := context.WithCancel(ctx)
-	pushing := s.stop
-	s.stop = func() { stop(); pushing() }
+	ctx, s.stop = context.WithCancel(ctx)
 	s.job(func() { s.Site.Run(ctx) })
 	s.job(func() { s.Logins.Hub().Run(ctx, func(err error) { s.o.log.Warn("waiting pages", "err", err) }) })
 	s.job(func() {
@@ -244,11 +240,14 @@ func (s *Server) Clean(ctx context.Context) error {
 	return errors.Join(session.Clean(ctx, s.DB), oidc.Clean(ctx, s.DB))
 }
 
-// Stop lets requests under way finish, for at most graceTime, ends the streams
-// of waiting pages (they come back by themselves, to another node), and waits
-// for the jobs.
+// Stop ends the streams of waiting pages (they come back by themselves, to
+// another node), lets requests under way finish, for at most graceTime, brings
+// what they have pushed to its service, and waits for the jobs. A Server that was
+// not started may be stopped.
 func (s *Server) Stop(ctx context.Context) {
-	s.stop()
+	if s.stop != nil {
+		s.stop()
+	}
 	ctx, cancel := context.WithTimeout(ctx, graceTime)
 	defer cancel()
 	for _, h := range s.http {

@@ -9,6 +9,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 )
 
@@ -17,8 +18,20 @@ type event struct {
 	Elapsed                       float64
 }
 
+var logged = regexp.MustCompile(`^ +\S+_test\.go:\d+: (.*)`)
+
+// printLogs prints what a test said by t.Log.
+func printLogs(test, output string) {
+	for line := range strings.Lines(output) {
+		if m := logged.FindStringSubmatch(line); m != nil {
+			fmt.Printf("%s: %s\n", test, m[1])
+		}
+	}
+}
+
 func main() {
 	strict := flag.Bool("strict", false, "a skipped test is a failure")
+	logs := flag.Bool("logs", false, "print what tests that passed have logged: figures")
 	flag.Parse()
 	output := map[string]*strings.Builder{}
 	counts := map[string]int{}
@@ -59,6 +72,9 @@ func main() {
 				}
 			}
 			if e.Action == "pass" && e.Test != "" {
+				if *logs && output[key] != nil {
+					printLogs(e.Test, output[key].String())
+				}
 				delete(output, key)
 			}
 		}
