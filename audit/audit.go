@@ -25,6 +25,7 @@ const (
 	RequestReported  = "request.reported"
 	RequestLeft      = "request.left"
 	RequestRedeemed  = "request.redeemed"
+	RequestCancelled = "request.cancelled" // after it was approved: at the browser it was somebody else
 	BrowserKept      = "browser.kept"
 	BrowserDropped   = "browser.dropped"
 	SessionOpened    = "session.opened"

@@ -34,8 +34,9 @@ func (l *Logins) Redeem(ctx context.Context, tx *store.Tx, r Request, cookieSecr
 	return r, l.record(ctx, tx, audit.RequestRedeemed, r, audit.Event{Phone: r.ClaimedBy})
 }
 
-// Cancel is the person at the browser giving up. It is no error if the request
-// is over already.
+// Cancel is the person at the browser giving up, or saying "that is not me" of
+// an approval that nobody has taken. It is no error if the request is over
+// already.
 func (l *Logins) Cancel(ctx context.Context, tx *store.Tx, id, cookieSecret string) error {
 	r, err := l.Find(ctx, tx, id)
 	if err != nil {
@@ -44,11 +45,18 @@ func (l *Logins) Cancel(ctx context.Context, tx *store.Tx, id, cookieSecret stri
 	if !r.OfBrowser(cookieSecret) {
 		return ErrNotYours
 	}
-	_, err = l.move(ctx, tx, r, Pending, Cancelled, r.Expires, "")
+	if r.State != Pending && r.State != Approved {
+		return nil
+	}
+	approved := r.State == Approved
+	r, err = l.move(ctx, tx, r, r.State, Cancelled, r.Expires, "")
 	if errors.Is(err, ErrExpired) || errors.Is(err, ErrAnswered) {
 		return nil
 	}
-	return err
+	if err != nil || !approved {
+		return err
+	}
+	return l.record(ctx, tx, audit.RequestCancelled, r, audit.Event{Phone: r.ClaimedBy})
 }
 
 // Clean removes at most limit requests, codes and counts that no longer matter,

@@ -92,6 +92,7 @@ func deeds() []deed {
 		{`browser: is asked whether to continue`, (*actors).isAsked},
 		{`browser: continues`, func(a *actors, ctx context.Context, _ []string) error { return a.browser.Post(ctx, "./continue") }},
 		{`browser: gives up`, func(a *actors, ctx context.Context, _ []string) error { return a.browser.Post(ctx, "./cancel") }},
+		{`browser: cannot take what was approved`, (*actors).cannotTake},
 		{`browser: ends the shift`, func(a *actors, ctx context.Context, _ []string) error { return a.endShift(ctx) }},
 		{`browser: signs out`, func(a *actors, ctx context.Context, _ []string) error {
 			return a.browser.Visit(ctx, a.service.URL+"/logout")
@@ -244,6 +245,19 @@ func (a *actors) mustProve(context.Context, []string) error {
 func (a *actors) isAsked(context.Context, []string) error {
 	if !strings.Contains(a.browser.page, "/continue") {
 		return fmt.Errorf("it is at %s, and is not asked", a.browser.at)
+	}
+	return nil
+}
+
+// cannotTake goes back to the page of the sign-in and tries once more.
+func (a *actors) cannotTake(ctx context.Context, _ []string) error {
+	for authorization := range a.browser.keys {
+		if err := a.browser.Visit(ctx, a.Portal+"/login/"+authorization); err != nil {
+			return err
+		}
+	}
+	if strings.HasPrefix(a.browser.at.String(), a.service.URL) && a.browser.at.Query().Get("error") == "" {
+		return fmt.Errorf("it is sent to the service, at %s", a.browser.at)
 	}
 	return nil
 }
