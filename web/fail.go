@@ -35,6 +35,9 @@ func (f fault) Unwrap() error { return f.err }
 // statusGone is what nginx calls a request whose sender went away.
 const statusGone = 499
 
+// comeAgain is when to ask again a node whose database is away, in seconds.
+const comeAgain = "5"
+
 // explain finds the fault in err. What nobody foresaw is ours: 500, and its
 // text stays in the log.
 func explain(err error) fault {
@@ -79,7 +82,7 @@ func (s *Site) fail(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	if f.status == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", "5")
+		w.Header().Set("Retry-After", comeAgain)
 	}
 	if wantsJSON(r) {
 		if err := writeJSON(w, f.status, map[string]string{"error": f.key}); err == nil {
@@ -102,6 +105,9 @@ func Wrong(w http.ResponseWriter, r *http.Request, status int, key oidc.ErrorKey
 	words := map[oidc.ErrorKey]string{oidc.WrongService: "wrong_service", oidc.WrongRedirect: "wrong_redirect", oidc.Unavailable: "unavailable"}[key]
 	if words == "" {
 		words = "wrong_request"
+	}
+	if status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", comeAgain)
 	}
 	if err := render(w, r, status, "portal_outcome", outcomePage{Kind: words}); err != nil {
 		lineOf(r).err = err
