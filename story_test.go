@@ -101,6 +101,21 @@ func newWorld(t testing.TB, db *store.DB, clock *storetest.Clock) *world {
 			_, err := w.server.Post.Deliver(ctx, db, message.Options{Senders: senders})
 			return mailbox.List(), err
 		},
+		Allow: func(ctx context.Context, who stage.Person) error {
+			id, err := directory.ParseID(who.NationalID)
+			if err != nil {
+				return err
+			}
+			defer clock.Add(24 * time.Hour) // it works from the next day on
+			return db.Write(ctx, func(tx *store.Tx) error {
+				code, err := w.server.Phones.AllowActivation(ctx, tx, id, "a second phone", "operator:ada")
+				if err != nil {
+					return err
+				}
+				_, err = w.server.Phones.Confirm(ctx, tx, code, "operator:grace")
+				return err
+			})
+		},
 		Import: func(ctx context.Context, without string) error { return importWithout(ctx, t, db, without) },
 	}
 	for _, p := range directory.Demo() {

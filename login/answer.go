@@ -25,8 +25,9 @@ type Outcome struct {
 	// Verdict's outcome is phone.Right unless the PIN's signature did not hold;
 	// then the request is still open.
 	Verdict phone.Verdict
-	// Late is ErrExpired or ErrAnswered when a right PIN came too late: its
-	// evaluation is taken back, and nothing else moved.
+	// Late is why an approval with a right PIN moved nothing: ErrExpired,
+	// ErrAnswered, ErrNotHeld (another phone took the request over) or ErrDocument.
+	// Its evaluation is taken back all the same.
 	Late error
 }
 
@@ -42,13 +43,14 @@ func (l *Logins) Answer(ctx context.Context, tx *store.Tx, d phone.Document) (Ou
 	if err != nil {
 		return Outcome{}, err
 	}
+	if d.Decision == "approve" {
+		return l.approve(ctx, tx, p, d)
+	}
 	r, err := l.held(ctx, tx, p, d.Request)
 	if err != nil {
 		return Outcome{}, err
 	}
 	switch d.Decision {
-	case "approve":
-		return l.approve(ctx, tx, r, p, d)
 	case "refuse":
 		r, err = l.turnDown(ctx, tx, r, p, d, Refused, audit.RequestRefused)
 	case "report":
@@ -97,11 +99,17 @@ func (l *Logins) tellOthers(ctx context.Context, tx *store.Tx, r Request, p phon
 	return l.push(tx, others, push.Normal, pushed{Request: r.ID, Service: r.ServiceName, Over: true})
 }
 
-func (l *Logins) approve(ctx context.Context, tx *store.Tx, r Request, p phone.Phone, d phone.Document) (Outcome, error) {
-	if err := l.fits(r, p, d, tx.Now); err != nil {
+// approve judges the PIN before anything else: whoever knows it gets the miss of
+// its evaluation back, whatever became of the request meanwhile.
+func (l *Logins) approve(ctx context.Context, tx *store.Tx, p phone.Phone, d phone.Document) (Outcome, error) {
+	verdict, err := phone.CheckApproval(ctx, tx, d)
+	if err != nil {
 		return Outcome{}, err
 	}
-	verdict, err := phone.CheckApproval(ctx, tx, d)
+	r, err := l.held(ctx, tx, p, d.Request)
+	if errors.Is(err, ErrNotHeld) {
+		return Outcome{Verdict: verdict, Late: err}, nil
+	}
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -110,6 +118,9 @@ func (l *Logins) approve(ctx context.Context, tx *store.Tx, r Request, p phone.P
 	}
 	if verdict.Repeat && (r.State == Approved || r.State == Redeemed) {
 		return Outcome{Request: r, Verdict: verdict}, nil // its first answer was lost on the way
+	}
+	if err := l.fits(r, p, d, tx.Now); err != nil {
+		return Outcome{Request: r, Verdict: verdict, Late: err}, nil
 	}
 	approved, err := l.move(ctx, tx, r, Pending, Approved, tx.Now.Add(ApprovedLife), d.Keep)
 	if errors.Is(err, ErrExpired) || errors.Is(err, ErrAnswered) {

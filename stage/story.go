@@ -43,8 +43,14 @@ type actors struct {
 	request Request  // that the phone last claimed or opened
 	codes   []string // that the screen has shown
 	visit   visitOf
-	inbox   *loopback.Inbox
-	rung    int
+	other   struct { // the professional's other phone
+		phone   *Phone
+		inbox   *loopback.Inbox
+		rung    int
+		request Request
+	}
+	inbox *loopback.Inbox
+	rung  int
 }
 
 // visitOf is what a service was told at the last greeting.
@@ -74,6 +80,7 @@ type deed struct {
 func deeds() []deed {
 	return []deed{
 		{`professional: activates a phone with (\d{4})`, (*actors).activates},
+		{`professional: activates another phone with (\d{4})`, (*actors).activatesOther},
 		{`professional: keeps this browser as (mine|shared) with (\d{4})`, (*actors).keeps},
 
 		{`browser: asks "(.+)"`, func(a *actors, ctx context.Context, m []string) error { return a.asks(ctx, m[1]) }},
@@ -100,9 +107,10 @@ func deeds() []deed {
 		{`phone: opens the request`, (*actors).opens},
 		{`phone: must type the code`, (*actors).mustType},
 		{`phone: sees "(.+)"`, (*actors).sees},
-		{`phone: approves with (\d{4})(?:, keeps the browser as (mine|shared))?(?:, (wrongly|paused|disabled|too late))?`, (*actors).approves},
+		{`phone: approves with (\d{4})(?:, keeps the browser as (mine|shared))?(?:, (wrongly|paused|disabled|too late|but the request was taken over))?`, (*actors).approves},
 		{`phone: (refuses|reports|leaves)`, (*actors).turnsDown},
 		{`phone: asks for one more minute(, in vain)?`, (*actors).asksMore},
+		{`phone: has (\d+) misses`, (*actors).hasMisses},
 		{`phone: is (active|asleep|disabled|paused)`, (*actors).phoneIs},
 
 		{`service: greets (nobody|"(.+)")`, (*actors).greets},
@@ -117,6 +125,11 @@ func deeds() []deed {
 }
 
 func (a *actors) do(ctx context.Context, line string) error {
+	if deed, is := strings.CutPrefix(line, "other phone: "); is {
+		a.swap()
+		defer a.swap()
+		return a.do(ctx, "phone: "+deed)
+	}
 	for _, d := range deeds() {
 		if m := regexp.MustCompile("^(?:" + d.pattern + ")$").FindStringSubmatch(line); m != nil {
 			return d.do(a, ctx, m)

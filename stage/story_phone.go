@@ -15,6 +15,34 @@ func (a *actors) activates(ctx context.Context, m []string) (err error) {
 	return err
 }
 
+// activatesOther activates a second phone, which the support line allows.
+func (a *actors) activatesOther(ctx context.Context, m []string) (err error) {
+	if err := a.Allow(ctx, a.me); err != nil {
+		return err
+	}
+	a.other.phone, a.other.inbox, err = a.Activate(ctx, a.me, m[1])
+	return err
+}
+
+// swap lets the other phone be the one that acts.
+func (a *actors) swap() {
+	a.phone, a.other.phone = a.other.phone, a.phone
+	a.inbox, a.other.inbox = a.other.inbox, a.inbox
+	a.rung, a.other.rung = a.other.rung, a.rung
+	a.request, a.other.request = a.other.request, a.request
+}
+
+func (a *actors) hasMisses(ctx context.Context, m []string) error {
+	me, err := a.phone.Me(ctx)
+	if err != nil {
+		return err
+	}
+	if m[1] != strconv.Itoa(me.Misses) {
+		return fmt.Errorf("it has %d misses", me.Misses)
+	}
+	return nil
+}
+
 // keeps signs in once by code so that the browser is kept, and waits until the
 // session is no longer provisional and then over.
 func (a *actors) keeps(ctx context.Context, m []string) error {
@@ -154,6 +182,8 @@ func (a *actors) approves(ctx context.Context, m []string) error {
 	switch m[3] {
 	case "":
 		return err
+	case "but the request was taken over":
+		return refusedAs(err, "unknown_request")
 	case "too late":
 		if RefusedAs(err, "expired") || RefusedAs(err, "answered") {
 			return nil

@@ -28,6 +28,7 @@ type World struct {
 	Inbox   func(vapid string) (*loopback.Inbox, error)       // of a new phone, at a push service of its own
 
 	// For stories.
+	Allow  func(context.Context, Person) error             // the support line lets them activate one more phone
 	Pass   func(time.Duration)                             // lets time pass
 	Pushed func(context.Context) error                     // waits until what was pushed has arrived
 	Import func(ctx context.Context, without string) error // reads in the register, without that person
