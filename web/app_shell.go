@@ -144,7 +144,8 @@ func workerScript(a *assets) ([]byte, error) {
 	for lang, w := range vocabulary {
 		said[lang] = map[string]string{}
 		for key, text := range w.texts {
-			if name, ours := strings.CutPrefix(key, "app.push_"); ours {
+			// words: app.push_*
+			if _, name, ours := strings.Cut(key, ".push_"); ours && strings.HasPrefix(key, "app.") {
 				said[lang][name] = text
 			}
 		}

@@ -79,6 +79,7 @@ func (s *Site) appMux() (http.Handler, error) {
 	routes := []route{
 		{"GET /livez", alive},
 		{"GET /readyz", s.ready},
+		{"GET /logos/{service}", s.logo},
 	}
 	if s.Activation != nil {
 		routes = append(routes, s.phoneRoutes()...)

@@ -49,7 +49,10 @@ export async function redeemCodes(sms, email) {
 export async function enrol(ticket, name, pin) {
   const draft = await begun();
   const secret = random(32);
-  const { epoch } = await call(draft, 'POST', '/phone/epochs', { ticket });
+  const drawn = await call(draft, 'POST', '/phone/epochs', { ticket });
+  const { epoch } = drawn;
+  // Documents are dated by the server's clock.
+  state.ahead = drawn.now - Date.now();
   const blinding = blindPin(pin, secret, epoch);
   const evaluated = await call(draft, 'POST', '/phone/epochs/evaluate', { epoch, element: blinding.element });
   const key = await blinding.key(evaluated.element);

@@ -4,6 +4,7 @@
 
 import { sendUnsent } from './answers.js';
 import { isWell, redraw, state, update } from './app.js';
+import { useEpoch } from './phone.js';
 import { openEvents, call, Refused, Unreachable } from './protocol.js';
 import { keep } from './store.js';
 
@@ -97,6 +98,7 @@ async function ask() {
     state.me = me;
     state.asked = asked;
     state.unknown = false;
+    await useEpoch(me.epoch);
     setOffline(false);
   } catch (error) {
     if (error instanceof Unreachable) setOffline(true);

@@ -13,12 +13,6 @@ export function phone() {
   return state.phone;
 }
 
-/** @param {Partial<import('./store.js').Phone>} changes */
-async function become(changes) {
-  state.phone = { ...phone(), ...changes };
-  await keep('phone', state.phone);
-}
-
 /**
  * A PIN that was opened with one counted evaluation.
  * @typedef {object} Opened
@@ -36,12 +30,7 @@ async function become(changes) {
  */
 export async function openPin(path, pin) {
   const blinding = blindPin(pin, phone().secret, phone().epoch);
-  const { evaluation, epoch, element, next } = await call(phone(), 'POST', path, { element: blinding.element });
-  if (phone().nextEpoch !== undefined && epoch === phone().nextEpoch) {
-    // The PIN was changed, and the answer that said so was lost.
-    await become({ epoch, nextEpoch: undefined });
-    return openPin(path, pin);
-  }
+  const { evaluation, element, next } = await call(phone(), 'POST', path, { element: blinding.element });
   return {
     evaluation,
     key: await blinding.key(element),
@@ -77,17 +66,36 @@ export async function wake(pin) {
  * @param {string} chosen
  */
 export async function changePin(old, chosen) {
-  const present = await openPin('/phone/pin/evaluate', old);
-  const { epoch } = await call(phone(), 'POST', '/phone/epochs', { ticket: '' });
+  // The new one first: it costs nothing if nobody answers after it.
+  const { epoch } = await call(phone(), 'POST', '/phone/epochs', { change: true });
   const blinding = blindPin(chosen, phone().secret, epoch);
   const { element } = await call(phone(), 'POST', '/phone/epochs/evaluate', { epoch, element: blinding.element });
   const key = await blinding.key(element);
+  const present = await openPin('/phone/pin/evaluate', old);
   const document = await writeDocument(phone(), phone().iss, 'change-pin', { eval: present.evaluation, epoch, pin: key.publicKey }, now(),
     [{ kid: 'pin', sign: present.key.sign }, { kid: 'new-pin', sign: key.sign }]);
-  // Kept before it is sent: if the answer is lost, one of the two is in force.
-  await become({ nextEpoch: epoch });
   await call(phone(), 'POST', '/phone/pin', { document });
-  await become({ epoch, nextEpoch: undefined });
+  await useEpoch(epoch);
+}
+
+/**
+ * Takes the epoch that is in force. After a change whose answer was lost the
+ * server says which (/phone/me).
+ * @param {string} epoch
+ */
+export async function useEpoch(epoch) {
+  if (epoch === phone().epoch) return;
+  state.phone = { ...phone(), epoch };
+  await keep('phone', state.phone);
+}
+
+/**
+ * Ends what an approval opened, at once. Needs no PIN.
+ * @param {string} request
+ */
+export async function undo(request) {
+  const document = await writeDocument(phone(), phone().iss, 'undo', { request }, now());
+  await call(phone(), 'POST', '/phone/undo', { document });
 }
 
 /** Has the server push one notification that is no request. */

@@ -88,12 +88,7 @@ async function send(signer, prove, method, path, body, signal) {
     const response = await fetch(path, {
       method,
       body,
-      headers: {
-        DPoP: await prove(nonce),
-        ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
-        // The sentences that come with some refusals: in the language of the app.
-        ...(globalThis.document === undefined ? {} : { 'Accept-Language': document.documentElement.lang }),
-      },
+      headers: { DPoP: await prove(nonce), ...(body === undefined ? {} : { 'Content-Type': 'application/json' }) },
       cache: 'no-store',
       credentials: 'omit',
       redirect: 'error',

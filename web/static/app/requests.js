@@ -43,7 +43,7 @@ import { call } from './protocol.js';
  * @property {string} system
  * @property {string} place
  * @property {number} at Unix milliseconds
- * @property {boolean} [undo] it can be cut now
+ * @property {boolean} [undone] it was cut
  */
 
 /**
@@ -58,6 +58,7 @@ import { call } from './protocol.js';
  * @property {boolean} silent
  * @property {boolean} subscription
  * @property {string} vapid
+ * @property {string} epoch
  * @property {Request[]} requests
  * @property {Approval[]} approvals
  * @property {number} now

@@ -10,7 +10,6 @@
  * @property {JsonWebKey} jwk the public half
  * @property {Uint8Array<ArrayBuffer>} secret 32 bytes that never leave this phone
  * @property {string} epoch which of the server's PIN keys is in force, base64url
- * @property {string} [nextEpoch] that of a new PIN, until it is known to be in force
  * @property {string} iss the issuer that documents are addressed to
  * @property {string} name of the professional
  * @property {number} ends Unix milliseconds

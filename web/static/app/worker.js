@@ -94,7 +94,7 @@ async function pushed(event) {
 /**
  * @param {string} tag the request's id, one notification per request; "" for none
  * @param {string} title
- * @param {string} words key after "app.push_"
+ * @param {string} words which of the words
  * @param {Record<string, string>} values
  * @param {boolean} silent
  * @param {number} [seconds] how long it can be answered, when it can

@@ -1,10 +1,10 @@
 // Activation, first half: the three facts, then the two codes.
 
 import { redeemCodes, sendCodes } from '../activation.js';
-import { fact, go, show, state } from '../app.js';
+import { fact, go, now, show, state } from '../app.js';
 import { button, digitsOf, field, groupDigits, h, notice } from '../dom.js';
 import { Refused } from '../protocol.js';
-import { count, say } from '../words.js';
+import { clock, count, say } from '../words.js';
 import { choosePin } from './choose-pin.js';
 import { busy, wentWrong } from './parts.js';
 
@@ -48,7 +48,8 @@ export function askCodes() {
     event.preventDefault();
     busy(send, submit()).catch((error) => {
       if (error instanceof Refused && error.code === 'national_id') {
-        id.fault(error.answer.message || say('app.national_id_fault'));
+        // words: app.national_id_is_*
+        id.fault(say(`app.national_id_is_${String(error.answer.reason).replaceAll('-', '_')}`));
         id.input.focus();
       } else trouble.replaceChildren(wentWrong(error));
     });
@@ -116,5 +117,6 @@ function codesRefused(error) {
   const left = Number(error.answer.left ?? 0);
   return left > 0
     ? notice('danger', 'alert', h('p', null, h('strong', null, say('app.codes_wrong'))), h('p', null, count('app.codes_tries', left)))
-    : notice('danger', 'alert', h('p', null, h('strong', null, say('app.codes_wrong'))), h('p', null, say('app.codes_no_tries')));
+    : notice('danger', 'alert', h('p', null, h('strong', null, say('app.codes_wrong'))),
+      h('p', null, say('app.codes_no_tries', { until: clock(Number(error.answer.until ?? now())) })));
 }

@@ -5,8 +5,9 @@ import { announce, now, show, state } from '../app.js';
 import { digitsOf, field, groupDigits, h, notice } from '../dom.js';
 import { Refused } from '../protocol.js';
 import { claim, shown } from '../requests.js';
-import { ago, clock, count, moment, say } from '../words.js';
-import { busy, from, initials, said, standingNotices, wentWrong } from './parts.js';
+import { ago, clock, count, say } from '../words.js';
+import { approvalCards } from './approvals.js';
+import { busy, from, logo, said, standingNotices, wentWrong, whenChanged } from './parts.js';
 import { showRequest } from './request.js';
 import { needsNotifications } from './notifications.js';
 
@@ -17,22 +18,31 @@ export function home() {
   const notices = h('div.stack');
   const waiting = h('section.stack', { 'aria-label': say('app.waiting') });
   const approvals = h('section.stack');
-  let known = '';
+
+  const drawNotices = whenChanged(() => {
+    const { me, offline, ahead } = state;
+    return [offline, Math.round(ahead / 60_000), me?.state, me?.paused_until, me?.silent, me?.subscription];
+  }, () => notices.replaceChildren(...standingNotices(), ...phoneNotices()));
+
+  const drawWaiting = whenChanged(() => waitingRequests().map(({ id }) => id), () => {
+    const requests = waitingRequests();
+    waiting.replaceChildren(...waitingCards(requests));
+    waiting.hidden = requests.length === 0;
+    if (requests.length > 0) announce(count('app.waiting_announced', requests.length));
+  });
+
+  const drawApprovals = whenChanged(() => state.me?.approvals ?? [], () => approvals.replaceChildren(...approvalCards()));
 
   function draw() {
-    notices.replaceChildren(...standingNotices(), ...phoneNotices());
-    waiting.replaceChildren(...waitingCards());
-    waiting.hidden = waiting.childElementCount === 0;
-    approvals.replaceChildren(...approvalCards());
-    const requests = (state.me?.requests ?? []).map(({ id }) => id).join(' ');
-    if (requests !== known && requests !== '') announce(count('app.waiting_announced', state.me?.requests.length ?? 0));
-    known = requests;
+    drawNotices();
+    drawWaiting();
+    drawApprovals();
+    for (const age of waiting.querySelectorAll('[data-asked]')) {
+      if (age instanceof HTMLElement) age.textContent = ago(now() - Number(age.dataset.asked));
+    }
   }
 
-  // The age of a request grows while one looks at it.
-  const timer = setInterval(() => {
-    if (!waiting.contains(document.activeElement)) draw();
-  }, 5000);
+  const timer = setInterval(draw, 5000);
   draw();
   show({
     title: say('app.home'),
@@ -118,24 +128,20 @@ function phoneNotices() {
   return list;
 }
 
-function waitingCards() {
-  const requests = (state.me?.requests ?? []).filter((request) => request.expires > now());
+/** @returns {import('../requests.js').Request[]} */
+function waitingRequests() {
+  return (state.me?.requests ?? []).filter((request) => request.expires > now());
+}
+
+/** @param {import('../requests.js').Request[]} requests */
+function waitingCards(requests) {
   if (requests.length === 0) return [];
   return [h('h2', null, count('app.waiting_title', requests.length)), h('ul.cards', null, requests.map((request) => {
     const facts = shown(request);
     return h('li.card.asks', null,
-      h('div.service', null, h('span.initials', { 'aria-hidden': 'true' }, initials(facts.service)), h('h3', null, facts.service)),
+      h('div.service', null, logo(request.service, facts.service), h('h3', null, facts.service)),
       h('p', null, from(facts)),
-      h('p.soft.small', null, ago(now() - facts.asked)),
+      h('p.soft.small', { 'data-asked': facts.asked }),
       h('a.button', { href: `#/request/${encodeURIComponent(request.id)}` }, say('app.answer')));
   }))];
-}
-
-function approvalCards() {
-  const list = state.me?.approvals ?? [];
-  if (list.length === 0) return [];
-  return [h('h2', null, say('app.last')), h('ul.cards', null, list.map((approval) => h('li.card', null,
-    h('h3', null, approval.service),
-    h('p.small', null, from(approval)),
-    h('p.soft.small', null, moment(approval.at, now())))))];
 }

@@ -17,7 +17,7 @@ export function keepQuestion(held) {
     const timer = setTimeout(() => resolve('no'), Math.max(0, held.expires - now() - SPARE));
     const choice = (/** @type {'mine' | 'shared' | 'no'} */ keep, /** @type {string} */ symbol) => h('li', null,
       h('button.choice', { type: 'button', onclick: () => answer(keep) }, icon(symbol),
-        // words: app.keep_mine app.keep_shared app.keep_no app.keep_mine_more app.keep_shared_more app.keep_no_more
+        // words: app.keep_*
         h('span', null, h('span.choice-name', null, say(`app.keep_${keep}`)), h('span.choice-more', null, say(`app.keep_${keep}_more`))), icon('chevron')));
     const list = h('ul.choices', null, choice('no', 'x'), choice('mine', 'screen'), choice('shared', 'user'));
 
@@ -27,10 +27,10 @@ export function keepQuestion(held) {
       resolve(keep);
     }
 
-    const { service, agent, system } = shown(held);
+    const { agent, system } = shown(held);
     show({
       title: say('app.keep_title'),
-      body: [h('section.card', null, serviceHead(service), h('h1', null, say('app.keep_title')),
+      body: [h('section.card', null, serviceHead(held), h('h1', null, say('app.keep_title')),
         h('p', null, agent === '' || system === '' ? say('app.keep_what') : say('app.keep_what_browser', { agent, system })), list)],
       leave: () => clearTimeout(timer),
     });

@@ -39,7 +39,7 @@ export function notYou(held, back) {
   show({
     title: say('app.not_you'),
     body: [h('section.card', null,
-      serviceHead(service),
+      serviceHead(held),
       h('h1', null, say('app.not_you')),
       h('p', null, rich('app.not_you_what')),
       h('ul.choices', null,

@@ -52,6 +52,6 @@ function tell(result, then, more) {
 /** Where the system's own settings are. */
 export function howToAllow() {
   const key = isIOS() ? 'ios' : /Android/.test(navigator.userAgent) ? 'android' : 'desktop';
-  // words: app.allow_ios app.allow_android app.allow_desktop app.allow_android_app
+  // words: app.allow_*
   return notice('', 'settings', h('p', null, say(key === 'android' && isInstalled() ? 'app.allow_android_app' : `app.allow_${key}`)));
 }

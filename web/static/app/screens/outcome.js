@@ -5,6 +5,7 @@ import { button, h, notice, outcome } from '../dom.js';
 import { refresh } from '../live.js';
 import { Refused, Unreachable } from '../protocol.js';
 import { clock, count, rich, say } from '../words.js';
+import { askUndo } from './approvals.js';
 import { said, wentWrong } from './parts.js';
 
 /**
@@ -12,13 +13,14 @@ import { said, wentWrong } from './parts.js';
  * @param {string} symbol
  * @param {string} title
  * @param {(Node | false)[]} words
+ * @param {Node | false} [act] beside the way home
  */
-function tell(kind, symbol, title, words) {
+function tell(kind, symbol, title, words, act = false) {
   history.replaceState(null, '', '#/');
   show({
     title,
     body: [h('section.card', null, outcome(kind, symbol, title, ...words),
-      h('div.acts', null, button('', say('app.back_home'), () => go(''))))],
+      h('div.acts', null, button('', say('app.back_home'), () => go('')), act))],
   });
   void refresh();
 }
@@ -29,13 +31,13 @@ function tell(kind, symbol, title, words) {
  * @param {{service?: string, misses?: number, request?: string}} [details] of an approval made here
  */
 export function ended(state, details = {}) {
-  const { service, misses = 0 } = details;
-  if (service !== undefined && state === 'approved') {
+  const { service, misses = 0, request } = details;
+  if (service !== undefined && request !== undefined && state === 'approved') {
     return tell('', 'check', say('app.done_title'), [
       said('app.done', { service }),
       h('p.soft', null, say('app.done_screen')),
       misses > 0 && notice('warn', 'info', h('p', null, count('app.done_misses', misses))),
-    ]);
+    ], button('cut', say('app.undo_now'), () => askUndo(request, service), 'log-out'));
   }
   switch (state) {
     case 'expired':

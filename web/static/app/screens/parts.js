@@ -3,6 +3,7 @@
 import { now, state } from '../app.js';
 import { h, icon, notice } from '../dom.js';
 import { Refused, Unreachable } from '../protocol.js';
+import { shown } from '../requests.js';
 import { clock, rich, say } from '../words.js';
 
 /**
@@ -49,26 +50,31 @@ function whyRefused({ code, answer }) {
     case 'epoch':
       return say('app.ticket_over');
     default:
-      return typeof answer.message === 'string' && answer.message !== '' ? answer.message : say('app.refused_by_server');
+      return say('app.refused_by_server');
   }
 }
 
 /**
- * Who asks: logo, or the first letters, and the name.
- * @param {string} name
- * @param {string} [logo] address
+ * Who asks, at the head of a screen: logo and name.
+ * @param {import('../requests.js').Request} request
  * @returns {HTMLElement}
  */
-export function serviceHead(name, logo) {
-  const picture = logo === undefined
-    ? h('span.initials', { 'aria-hidden': 'true' }, initials(name))
-    : h('img', { src: logo, alt: '', width: 56, height: 56 });
-  return h('div.service', null, picture, h('p.service-name', null, name));
+export function serviceHead(request) {
+  const { service } = shown(request);
+  return h('div.service', null, logo(request.service, service), h('p.service-name', null, service));
 }
 
-/** @param {string} name */
-export function initials(name) {
-  return name.split(/[\s-]+/).filter((word) => word !== '').slice(0, 2).map((word) => word[0].toUpperCase()).join('');
+/**
+ * The first letters of a service's name, until its logo is there, if it has one.
+ * @param {string} service
+ * @param {string} name
+ * @returns {HTMLElement}
+ */
+export function logo(service, name) {
+  const letters = name.split(/[\s-]+/).filter((word) => word !== '').slice(0, 2).map((word) => word[0].toUpperCase()).join('');
+  const place = h('span.initials', { 'aria-hidden': 'true' }, letters);
+  const image = h('img', { src: `/logos/${encodeURIComponent(service)}`, alt: '', width: 56, height: 56, onload: () => place.replaceWith(image) });
+  return place;
 }
 
 /**
@@ -117,4 +123,21 @@ export function way(href, symbol, words, more) {
  */
 export function said(key, values) {
   return h('p', null, rich(key, values));
+}
+
+/**
+ * Draws only when what it is drawn from has changed, so that nothing flickers
+ * and no focus is lost.
+ * @param {() => unknown} what
+ * @param {() => void} draw
+ * @returns {() => void}
+ */
+export function whenChanged(what, draw) {
+  let before = '';
+  return () => {
+    const is = JSON.stringify(what());
+    if (is === before) return;
+    before = is;
+    draw();
+  };
 }

@@ -48,7 +48,7 @@ export function showRequest(held, remark) {
     title: say('app.request_title'),
     body: [h('section.card.request', null,
       ...standingNotices(),
-      serviceHead(facts.service),
+      serviceHead(held),
       h('h1', null, say('app.request_title')),
       said('app.request_asks', { service: facts.service }),
       h('div.whence', null, h('p', null, h('strong', null, from(facts))), age),

@@ -7,7 +7,7 @@ import { silence, sleep, test } from '../phone.js';
 import { askPersistence, isStoragePersistent } from '../platform.js';
 import { standing, turnOff } from '../notifications.js';
 import { chooseLanguage, day, language, say } from '../words.js';
-import { busy, way, wentWrong } from './parts.js';
+import { busy, way, wentWrong, whenChanged } from './parts.js';
 import { changePinScreens } from './choose-pin.js';
 import { askNotifications, howToAllow } from './notifications.js';
 
@@ -55,10 +55,11 @@ export function settings() {
     return [h('p', null, say('app.storage_unsafe')), h('div.acts', null, ask)];
   }
 
-  void draw().catch(failed);
+  const drawAgain = whenChanged(() => [state.me?.silent, state.me?.subscription], () => void draw().catch(failed));
+  drawAgain();
   show({
     title: say('app.settings'),
-    update: () => void draw().catch(failed),
+    update: drawAgain,
     body: [
       h('h1', null, say('app.settings')),
       trouble,
@@ -91,7 +92,7 @@ function languages() {
 
 function themes() {
   const chosen = document.documentElement.dataset.theme ?? 'system';
-  // words: app.theme_system app.theme_light app.theme_dark
+  // words: app.theme_*
   const option = (/** @type {'system' | 'light' | 'dark'} */ theme, /** @type {string} */ symbol) => h('label.option', null,
     h('input', { type: 'radio', name: 'theme', value: theme, checked: chosen === theme, onchange: () => chooseTheme(theme) }), icon(symbol), say(`app.theme_${theme}`));
   return h('fieldset', null, h('legend', null, say('app.theme')), option('system', 'phone'), option('light', 'sun'), option('dark', 'moon'));

@@ -8,6 +8,7 @@ import { Refused } from '../protocol.js';
 import { forget } from '../store.js';
 import { clock, say } from '../words.js';
 import { pinPad } from '../../pin.js';
+import { approvalCards } from './approvals.js';
 import { wentWrong } from './parts.js';
 
 /** @returns {(() => void) | undefined} draws what stands in the way; undefined if nothing does */
@@ -41,7 +42,7 @@ function over(how, symbol) {
       outcome('warn', symbol, say(`app.over_${how}_title`), h('p', null, say(`app.over_${how}`))),
       how === 'disabled' && notice('', 'info', h('p', null, say('app.over_disabled_wait'))),
       h('div.acts', null, button('', say('app.activate_again'), () => void again(), 'phone')),
-      support())],
+      support()), h('section.stack', null, approvalCards())],
   });
 }
 
