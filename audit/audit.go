@@ -8,6 +8,7 @@ package audit
 import (
 	"context"
 	"crypto/rand"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -25,6 +26,7 @@ const (
 	RequestReported  = "request.reported"
 	RequestLeft      = "request.left"
 	RequestRedeemed  = "request.redeemed"
+	RequestUndone    = "request.undone"
 	RequestCancelled = "request.cancelled" // after it was approved: at the browser it was somebody else
 	BrowserKept      = "browser.kept"
 	BrowserDropped   = "browser.dropped"
@@ -105,13 +107,32 @@ func Record(ctx context.Context, tx *store.Tx, e Event) error {
 // Of returns the newest entries about one professional, newest first, at most
 // limit of them.
 func Of(ctx context.Context, tx *store.Tx, professional string, limit int) ([]Entry, error) {
-	rows, err := tx.Query(ctx, `SELECT a.id, a.at, a.kind, a.actor, a.phone, a.request, a.session, a.service, a.browser, a.detail, a.evidence,
-			p.professional, p.address, p.agent
+	rows, err := tx.Query(ctx, `SELECT `+entryColumns+`
 		FROM audit_person p JOIN audit a ON a.id = p.id
 		WHERE p.professional = $1 ORDER BY p.at DESC, p.id LIMIT $2`, professional, limit)
 	if err != nil {
 		return nil, fmt.Errorf("reading the log: %w", err)
 	}
+	return scanEntries(rows)
+}
+
+// OfRequest returns what happened to one request of a professional, oldest
+// first: nothing when it was another's.
+func OfRequest(ctx context.Context, tx *store.Tx, professional, request string) ([]Entry, error) {
+	rows, err := tx.Query(ctx, `SELECT `+entryColumns+`
+		FROM audit a JOIN audit_person p ON p.id = a.id
+		WHERE a.request = $1 AND p.professional = $2 ORDER BY a.at, a.id`, request, professional)
+	if err != nil {
+		return nil, fmt.Errorf("reading the log of request %s: %w", request, err)
+	}
+	return scanEntries(rows)
+}
+
+const entryColumns = `a.id, a.at, a.kind, a.actor, a.phone, a.request, a.session, a.service, a.browser, a.detail, a.evidence,
+	p.professional, p.address, p.agent`
+
+// scanEntries reads entryColumns, and closes rows.
+func scanEntries(rows *sql.Rows) ([]Entry, error) {
 	defer rows.Close()
 	var entries []Entry
 	for rows.Next() {

@@ -103,6 +103,17 @@ func (p Phone) Usable(now time.Time) bool {
 	return s == Active || s == Paused
 }
 
+// Saw tells whether the phone was still its professional's at that instant. What
+// came after it was stopped is no business of whoever holds it now.
+func (p Phone) Saw(at time.Time) bool {
+	for _, stopped := range []time.Time{p.Removed, p.Disabled, p.Ends} {
+		if !stopped.IsZero() && at.After(stopped) {
+			return false
+		}
+	}
+	return true
+}
+
 // CanRing tells whether the phone may ring.
 func (p Phone) CanRing(now time.Time) bool { return p.Usable(now) && !p.Silent }
 

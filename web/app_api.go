@@ -70,7 +70,7 @@ type call struct {
 // gets the same.
 type reply struct {
 	Status int             `json:"status"`
-	Body   json.RawMessage `json:"body"`
+	Body   json.RawMessage `json:"body,omitempty"`
 }
 
 // refusal answers a call with an error's name, which programs act on, and what
@@ -237,6 +237,7 @@ func (s *Site) deed(who caller, change func(context.Context, *store.Tx, *http.Re
 func (s *Site) once(r *http.Request, c call, who caller, change func(context.Context, *store.Tx, *http.Request, call) (reply, error)) (a reply, err error) {
 	ctx := r.Context()
 	err = s.DB.Write(ctx, func(tx *store.Tx) error {
+		a = reply{}
 		repeat, first, err := phone.Once(ctx, tx, c.proof)
 		if err != nil {
 			return err

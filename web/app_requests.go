@@ -13,7 +13,6 @@ import (
 
 	"vigie/audit"
 	"vigie/browser"
-	"vigie/directory"
 	"vigie/login"
 	"vigie/oidc"
 	"vigie/phone"
@@ -95,7 +94,7 @@ func (s *Site) me(w http.ResponseWriter, r *http.Request, c call) error {
 		if v.Professional.Name, err = nameOf(ctx, tx, c.phone.Professional); err != nil {
 			return err
 		}
-		v.Approvals, err = approvals(ctx, tx, c.phone.Professional)
+		v.Approvals, err = approvals(ctx, tx, c.phone)
 		return err
 	})
 	if err != nil {
@@ -134,15 +133,15 @@ func (s *Site) standing(ctx context.Context, tx *store.Tx, id string) (meView, e
 	return v, nil
 }
 
-// approvals are the last ones, newest first.
-func approvals(ctx context.Context, tx *store.Tx, id directory.ID) ([]approvalView, error) {
-	entries, err := audit.Of(ctx, tx, string(id), 10*shownApprovals)
+// approvals are the last ones that p may know of, newest first.
+func approvals(ctx context.Context, tx *store.Tx, p phone.Phone) ([]approvalView, error) {
+	entries, err := audit.Of(ctx, tx, string(p.Professional), 10*shownApprovals)
 	if err != nil {
 		return nil, err
 	}
 	list := []approvalView{}
 	for _, e := range entries {
-		if e.Kind != audit.RequestApproved || len(list) == shownApprovals {
+		if e.Kind != audit.RequestApproved || !p.Saw(e.At) || len(list) == shownApprovals {
 			continue
 		}
 		v := approvalView{Request: e.Request, Service: e.Service, At: store.Millis(e.At)}
@@ -362,12 +361,16 @@ func (s *Site) answer(w http.ResponseWriter, r *http.Request, c call) error {
 
 func (s *Site) answered(out login.Outcome, now int64) (reply, error) {
 	switch {
-	case errors.Is(out.Late, login.ErrExpired):
-		return refusal{status: http.StatusGone, code: "expired"}.reply()
-	case out.Late != nil:
-		return refusal{status: http.StatusConflict, code: "answered", facts: map[string]any{"state": out.Request.State}}.reply()
 	case out.Verdict.Outcome != phone.Right:
 		return s.verdict(out.Verdict, now)
+	case errors.Is(out.Late, login.ErrAnswered):
+		return refusal{status: http.StatusConflict, code: "answered", facts: map[string]any{"state": out.Request.State}}.reply()
+	case out.Late != nil:
+		f, ok := refusalOf(out.Late)
+		if !ok {
+			return reply{}, out.Late
+		}
+		return f.reply()
 	}
 	return said(http.StatusOK, map[string]any{"state": out.Request.State, "misses": out.Verdict.Misses})
 }
@@ -388,8 +391,9 @@ func (s *Site) howAnswered(ctx context.Context, id string, cause error) error {
 	return refusal{status: http.StatusConflict, code: "answered", facts: facts, err: cause}
 }
 
-// undo ends what an approval opened: the session, at once, and the browser's
-// right to ring. It needs no PIN.
+// undo ends what an approval opened, at once: the session, or what its browser
+// has not taken yet, and the browser's right to ring. It needs no PIN. A phone
+// that was stopped undoes what it saw, and nothing later.
 func (s *Site) undo(ctx context.Context, tx *store.Tx, _ *http.Request, c call) (reply, error) {
 	d, err := c.document(s.o.Issuer, phone.Undo)
 	if err != nil {
@@ -399,28 +403,34 @@ func (s *Site) undo(ctx context.Context, tx *store.Tx, _ *http.Request, c call) 
 	if err != nil {
 		return reply{}, err
 	}
-	sessions, err := session.Of(ctx, tx, p.Professional)
+	entries, err := audit.OfRequest(ctx, tx, string(p.Professional), d.Request)
 	if err != nil {
 		return reply{}, err
 	}
-	for _, open := range sessions {
-		if open.Request != d.Request || !p.Removed.IsZero() && open.Opened.After(p.Removed) {
-			continue
+	undone := audit.Event{Kind: audit.RequestUndone, Actor: "professional", Professional: string(p.Professional), Phone: p.ID, Request: d.Request, Evidence: d.Raw}
+	var approved bool
+	for _, e := range entries {
+		switch e.Kind {
+		case audit.RequestApproved:
+			approved, undone.Browser, undone.Service = p.Saw(e.At), e.Browser, e.Service
+		case audit.SessionOpened:
+			undone.Session = e.Session
 		}
-		if _, err := session.End(ctx, tx, open.ID, "undo", "professional"); err != nil {
-			return reply{}, err
-		}
-		if _, err := browser.Drop(ctx, tx, open.Browser, p.Professional, "undo"); err != nil {
-			return reply{}, err
-		}
-		err := audit.Record(ctx, tx, audit.Event{
-			Kind: "request.undone", Actor: "professional", Professional: string(p.Professional), Phone: p.ID,
-			Request: d.Request, Session: open.ID, Browser: open.Browser, Evidence: d.Raw,
-		})
-		if err != nil {
-			return reply{}, err
-		}
-		return said(http.StatusOK, map[string]any{"state": "undone"})
 	}
-	return reply{}, login.ErrUnknown
+	if !approved {
+		return reply{}, login.ErrUnknown
+	}
+	if _, err := s.Logins.Undo(ctx, tx, p, d.Request); err != nil {
+		return reply{}, err
+	}
+	if _, err := session.End(ctx, tx, undone.Session, "undo", "professional"); err != nil {
+		return reply{}, err
+	}
+	if _, err := browser.Drop(ctx, tx, undone.Browser, p.Professional, "undo"); err != nil {
+		return reply{}, err
+	}
+	if err := audit.Record(ctx, tx, undone); err != nil {
+		return reply{}, err
+	}
+	return said(http.StatusOK, map[string]any{"state": "undone"})
 }
