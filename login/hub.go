@@ -104,7 +104,8 @@ func (h *Hub) look(ctx context.Context) error {
 	var since int64
 	err := h.db.Read(ctx, func(tx *store.Tx) error {
 		changes, since = nil, store.Millis(tx.Now.Add(-overlap))
-		rows, err := tx.Query(ctx, `SELECT id, professional, changed FROM requests WHERE changed > $1`, since)
+		rows, err := tx.Query(ctx, `SELECT id, CASE WHEN lane = 'ring' OR claimed_by <> '' THEN professional ELSE '' END, changed
+			FROM requests WHERE changed > $1`, since)
 		if err != nil {
 			return err
 		}

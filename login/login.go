@@ -279,5 +279,9 @@ func (l *Logins) move(ctx context.Context, tx *store.Tx, r Request, from, to Sta
 
 // changed wakes, after commit, the pages and phones of this node that wait.
 func (l *Logins) changed(tx *store.Tx, r Request) {
-	tx.OnCommit(func() { l.hub.tell(r.ID, string(r.Professional)) })
+	keys := []string{r.ID}
+	if r.Lane == RingLane || r.ClaimedBy != "" {
+		keys = append(keys, string(r.Professional)) // whom a stranger merely names is not woken
+	}
+	tx.OnCommit(func() { l.hub.tell(keys...) })
 }

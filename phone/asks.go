@@ -78,7 +78,7 @@ func (a *Activation) RunAsks(ctx context.Context, db *store.DB, log *slog.Logger
 		_, err := a.DecideAsks(ctx, db)
 		if now := db.Now(); err == nil && now.Sub(tidied) >= time.Minute {
 			tidied = now
-			err = errors.Join(Tidy(ctx, db), db.Write(ctx, func(tx *store.Tx) error { return MasterRotated(ctx, tx, a.Keys) }))
+			err = errors.Join(Tidy(ctx, db), MasterRotated(ctx, db, a.Keys))
 		}
 		if err != nil && ctx.Err() == nil {
 			log.Error("asks for activation codes wait", "err", err)
@@ -430,7 +430,7 @@ var dead = []struct {
 // Tidy removes rows that no rule asks for any more, and disables phones whose
 // last miss nothing can take back.
 func Tidy(ctx context.Context, db *store.DB) error {
-	if err := db.Write(ctx, func(tx *store.Tx) error { return settleAll(ctx, tx) }); err != nil {
+	if err := settleAll(ctx, db); err != nil {
 		return err
 	}
 	for _, d := range dead {
@@ -450,30 +450,46 @@ func Tidy(ctx context.Context, db *store.DB) error {
 }
 
 // settleAll disables the phones that are due.
-func settleAll(ctx context.Context, tx *store.Tx) error {
-	rows, err := tx.Query(ctx, `SELECT id FROM phones WHERE misses >= $1 AND disabled = 0 AND removed = 0`, missesDisable)
-	if err != nil {
-		return fmt.Errorf("looking for phones to disable: %w", err)
+func settleAll(ctx context.Context, db *store.DB) error {
+	var due []string
+	err := db.Read(ctx, func(tx *store.Tx) (err error) {
+		due, err = dueToDisable(ctx, tx)
+		return err
+	})
+	if err != nil || len(due) == 0 {
+		return err
 	}
+	return db.Write(ctx, func(tx *store.Tx) error {
+		for _, id := range due {
+			p, _, err := Find(ctx, tx, id)
+			if err != nil {
+				return err
+			}
+			if _, err := settle(ctx, tx, p); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// toDisable finds phones by the index phones_due, whose condition it repeats:
+// misses is missesDisable.
+const toDisable = `SELECT id FROM phones WHERE misses >= 8 AND disabled = 0 AND removed = 0`
+
+func dueToDisable(ctx context.Context, tx *store.Tx) ([]string, error) {
+	rows, err := tx.Query(ctx, toDisable)
+	if err != nil {
+		return nil, fmt.Errorf("looking for phones to disable: %w", err)
+	}
+	defer rows.Close()
 	var due []string
 	for rows.Next() {
 		var id string
-		if err = rows.Scan(&id); err != nil {
-			break
+		if err := rows.Scan(&id); err != nil {
+			return nil, fmt.Errorf("looking for phones to disable: %w", err)
 		}
 		due = append(due, id)
 	}
-	if err := errors.Join(err, rows.Err(), rows.Close()); err != nil {
-		return fmt.Errorf("looking for phones to disable: %w", err)
-	}
-	for _, id := range due {
-		p, _, err := Find(ctx, tx, id)
-		if err != nil {
-			return err
-		}
-		if _, err := settle(ctx, tx, p); err != nil {
-			return err
-		}
-	}
-	return nil
+	return due, rows.Err()
 }

@@ -474,14 +474,28 @@ func Change(ctx context.Context, tx *store.Tx, d Document) (Verdict, error) {
 	return v, recordDocument(ctx, tx, v.Phone, KindPINChanged, d)
 }
 
+// behind finds phones by the index phones_behind, whose condition it repeats.
+const behind = `SELECT id FROM phones WHERE master < $1 AND moves_by = 0 LIMIT $2`
+
 // MasterRotated gives every phone that still uses an older master secret the time
 // of [MoveTime] to follow, from the moment that a server notices. It does nothing
-// the second time.
-func MasterRotated(ctx context.Context, tx *store.Tx, keys *secrets.Secrets) error {
-	_, err := tx.Exec(ctx, `UPDATE phones SET moves_by = $1 WHERE master < $2 AND moves_by = 0`,
-		store.Millis(tx.Now.Add(MoveTime)), keys.MasterVersion())
-	if err != nil {
-		return fmt.Errorf("giving phones time to follow the master secret: %w", err)
+// the second time, and then writes nothing.
+func MasterRotated(ctx context.Context, db *store.DB, keys *secrets.Secrets) error {
+	newest := keys.MasterVersion()
+	for {
+		var one string
+		err := db.Read(ctx, func(tx *store.Tx) error { return tx.QueryRow(ctx, behind, newest, 1).Scan(&one) })
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err == nil {
+			err = db.Write(ctx, func(tx *store.Tx) error {
+				_, err := tx.Exec(ctx, `UPDATE phones SET moves_by = $3 WHERE id IN (`+behind+`)`, newest, tidyBatch, store.Millis(tx.Now.Add(MoveTime)))
+				return err
+			})
+		}
+		if err != nil {
+			return fmt.Errorf("giving phones time to follow the master secret: %w", err)
+		}
 	}
-	return nil
 }

@@ -480,7 +480,7 @@ func TestTheNextRightPINMovesThePhoneToANewMasterSecret(t *testing.T) {
 		w.ownKeys()
 		d, late := w.activate(goodPIN), w.activateMore(goodPIN)
 		w.ok(w.keys.RotateMaster(clock.Now()))
-		w.write(func(ctx context.Context, tx *store.Tx) error { return MasterRotated(ctx, tx, w.keys) })
+		w.ok(MasterRotated(t.Context(), w.db, w.keys))
 
 		if v := d.approve("r", "1357"); v.Outcome != Wrong || d.phone().master != 1 {
 			t.Fatalf("a wrong PIN: %s, and the phone is at version %d", v.Outcome, d.phone().master)
@@ -496,7 +496,7 @@ func TestTheNextRightPINMovesThePhoneToANewMasterSecret(t *testing.T) {
 			t.Fatalf("after the move: %s", v.Outcome)
 		}
 		clock.Add(MoveTime)
-		w.write(func(ctx context.Context, tx *store.Tx) error { return MasterRotated(ctx, tx, w.keys) })
+		w.ok(MasterRotated(t.Context(), w.db, w.keys))
 		if d.state() != Active || late.state() != Ended {
 			t.Errorf("after 90 days: who moved is %s, who did not %s", d.state(), late.state())
 		}

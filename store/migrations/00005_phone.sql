@@ -30,6 +30,8 @@ CREATE TABLE phones (
 );
 CREATE INDEX phones_professional ON phones (professional);
 CREATE INDEX phones_endpoint ON phones (endpoint);
+CREATE INDEX phones_behind ON phones (master) WHERE moves_by = 0; -- to follow a newer master secret
+CREATE INDEX phones_due ON phones (id) WHERE misses >= 8 AND disabled = 0 AND removed = 0; -- to be disabled
 -- One use of a phone's OPRF key on a PIN that may be wrong. Neither what was
 -- asked nor what was answered is here: only that it happened.
 CREATE TABLE evaluations (
