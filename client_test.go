@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -170,6 +171,9 @@ func (c *client) signIn(ctx context.Context, w stage.World, who stage.Person, p 
 }
 
 const pin = "2580"
+
+// quiet is a log that nobody reads.
+var quiet = slog.New(slog.DiscardHandler)
 
 // atOnce calls f n times at the same moment.
 func atOnce(n int, f func(i int)) {

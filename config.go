@@ -181,16 +181,22 @@ func (c *ConfigCmd) Run(e env) error {
 	}{shown, c.issuer(), "proven"}); err != nil {
 		return err
 	}
-	if err := c.check(); err != nil {
+	_, err := c.senders(e)
+	if err := errors.Join(c.check(), err); err != nil {
 		fmt.Fprintf(e.err, "vigie serve would refuse this:\n%v\n", err)
 	}
 	return nil
 }
 
+// hidePassword returns an address without the password that may stand in it.
 func hidePassword(s string) string {
 	u, err := url.Parse(s)
-	if err != nil || u.User == nil {
-		return s
+	if err != nil {
+		return "(unreadable)" // and who knows what of it is the password
+	}
+	if q := u.Query(); q.Has("password") { // PostgreSQL takes it there too
+		q.Set("password", "xxxxx")
+		u.RawQuery = q.Encode()
 	}
 	return u.Redacted()
 }

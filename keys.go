@@ -34,7 +34,7 @@ type KeysRotateCmd struct {
 	Master  bool   `help:"Rotate the master secret too: phones move to it with their next right PIN, and those that have not moved in 90 days are activated again."`
 }
 
-// Run rotates; servers take the new file when they start again.
+// Run rotates; servers that run take the new file up within a minute.
 func (c *KeysRotateCmd) Run(e env) error {
 	s, err := secrets.Load(c.Secrets)
 	if err != nil {
@@ -49,6 +49,6 @@ func (c *KeysRotateCmd) Run(e env) error {
 			return err
 		}
 	}
-	fmt.Fprintln(e.out, "rotated. Copy the file to every node and start the nodes again, one after the other.")
+	fmt.Fprintln(e.out, "rotated. Copy the file to every node now: servers take it up within a minute, without a restart.")
 	return nil
 }

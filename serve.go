@@ -90,8 +90,8 @@ func (c Config) senders(e env) (map[message.Channel]message.Sender, error) {
 	all := map[message.Channel]message.Sender{}
 	if c.SMTP != "" {
 		u, err := url.Parse(c.SMTP)
-		if err != nil {
-			return nil, fmt.Errorf("--smtp: give smtps://USER:PASSWORD@HOST:465 or smtp://USER:PASSWORD@HOST:587: %w", err)
+		if err != nil { // which would print the password
+			return nil, errors.New("--smtp is no address: give smtps://USER:PASSWORD@HOST:465 or smtp://USER:PASSWORD@HOST:587, with %XX for unusual characters of the password")
 		}
 		o := message.SMTPOptions{Host: u.Hostname(), From: c.MailFrom, Username: u.User.Username()}
 		o.Password, _ = u.User.Password()

@@ -36,6 +36,16 @@ type world struct {
 
 func newWorld(t testing.TB, db *store.DB, clock *storetest.Clock) *world {
 	t.Helper()
+	keys, err := testKeys()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newWorldOf(t, db, clock, keys)
+}
+
+// newWorldOf is newWorld with these secrets.
+func newWorldOf(t testing.TB, db *store.DB, clock *storetest.Clock, keys *secrets.Secrets) *world {
+	t.Helper()
 	// The libraries of services look at the real clock.
 	clock.Set(time.Now())
 	ctx := context.WithoutCancel(t.Context())
@@ -49,10 +59,6 @@ func newWorld(t testing.TB, db *store.DB, clock *storetest.Clock) *world {
 	}
 	portal, portalURL := listen()
 	app, appURL := listen()
-	keys, err := testKeys()
-	if err != nil {
-		t.Fatal(err)
-	}
 	log := slog.New(slog.DiscardHandler)
 	if testing.Verbose() && os.Getenv("VIGIE_TEST_LOG") != "" {
 		log = slog.New(slog.NewTextHandler(os.Stderr, nil))
@@ -64,6 +70,7 @@ func newWorld(t testing.TB, db *store.DB, clock *storetest.Clock) *world {
 	if err := store.MarkTest(ctx, db, config.issuer()); err != nil {
 		t.Fatal(err)
 	}
+	var err error
 	if w.server, err = newServer(ctx, db, keys, serverOptions{config: config, anyHour: true, log: log, senders: senders}); err != nil {
 		t.Fatal(err)
 	}

@@ -221,7 +221,11 @@ func replace(path string, c *content) error {
 		}
 		return err
 	}
-	if err := os.Rename(fresh, path); err != nil {
+	err = keepOwner(path, fresh)
+	if err == nil {
+		err = os.Rename(fresh, path)
+	}
+	if err != nil {
 		return errors.Join(err, os.Remove(fresh))
 	}
 	return syncDir(filepath.Dir(path))
