@@ -51,6 +51,11 @@ func TestAnUndoneApprovalOpensNothing(t *testing.T) {
 			t.Errorf("%d browsers may ring", n)
 		}
 
+		me, err := p.Me(ctx)
+		if err != nil || len(me.Approvals) != 1 || !me.Approvals[0].Undone {
+			t.Errorf("the phone shows %+v: %v", me.Approvals, err)
+		}
+
 		// One that took it is signed out, and its service with it.
 		b, verifier, r := approve("no")
 		if err := b.Look(ctx); err != nil {

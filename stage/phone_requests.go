@@ -75,6 +75,7 @@ type Approval struct {
 	System  string `json:"system"`
 	Place   string `json:"place"`
 	At      int64  `json:"at"` // Unix milliseconds
+	Undone  bool   `json:"undone"`
 }
 
 // An Answer is what became of an approval or a refusal, or of the phone.

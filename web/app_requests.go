@@ -56,6 +56,7 @@ type approvalView struct {
 	System  string `json:"system"`
 	Place   string `json:"place"`
 	At      int64  `json:"at"`
+	Undone  bool   `json:"undone,omitempty"`
 }
 
 // meView is what a phone is told of itself. Nothing of it lets anybody test a
@@ -139,12 +140,15 @@ func approvals(ctx context.Context, tx *store.Tx, p phone.Phone) ([]approvalView
 	if err != nil {
 		return nil, err
 	}
-	list := []approvalView{}
+	list, undone := []approvalView{}, map[string]bool{}
+	for _, e := range entries {
+		undone[e.Request] = undone[e.Request] || e.Kind == audit.RequestUndone
+	}
 	for _, e := range entries {
 		if e.Kind != audit.RequestApproved || !p.Saw(e.At) || len(list) == shownApprovals {
 			continue
 		}
-		v := approvalView{Request: e.Request, Service: e.Service, At: store.Millis(e.At)}
+		v := approvalView{Request: e.Request, Service: e.Service, At: store.Millis(e.At), Undone: undone[e.Request]}
 		if at := strings.LastIndex(e.Agent, " "); at >= 0 {
 			v.Agent, v.System = e.Agent[:at], e.Agent[at+1:]
 		}
