@@ -168,25 +168,28 @@ func approvals(ctx context.Context, tx *store.Tx, p phone.Phone) ([]approvalView
 // then asks for /phone/me. A request that merely names the professional changes
 // nothing that the phone may see, and sends nothing.
 func (s *Site) phoneEvents(w http.ResponseWriter, r *http.Request, c call) error {
-	changed, stop := s.Logins.Hub().Wait(string(c.phone.Professional))
+	return s.stream(func() { s.followPhone(w, r, c.phone) })
+}
+
+func (s *Site) followPhone(w http.ResponseWriter, r *http.Request, p phone.Phone) {
+	changed, stop := s.Logins.Hub().Wait(string(p.Professional))
 	defer stop()
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Accel-Buffering", "no")
 	var last uint64
 	for more := true; more; {
-		seen, err := s.fingerprint(r.Context(), c.phone.ID)
+		seen, err := s.fingerprint(r.Context(), p.ID)
 		if err == nil && seen != last {
 			last = seen
 			err = tell(w, "message", map[string]string{"type": "changed"})
 		}
 		if err != nil {
 			lineOf(r).err = err // the answer has begun: only the log can say it
-			return nil
+			return
 		}
 		more = s.awaitChange(w, r, changed)
 	}
-	return nil
 }
 
 // fingerprint changes when what the phone may see does.

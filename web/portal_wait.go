@@ -203,9 +203,15 @@ func (s *Site) events(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	return s.stream(func() { s.follow(w, r, p) })
+}
+
+// follow streams from p on, until nothing more will come.
+func (s *Site) follow(w http.ResponseWriter, r *http.Request, p progress) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Accel-Buffering", "no") // a proxy must not wait for more
+	var err error
 	for more := true; more; {
 		key := p.Request
 		changed, stop := s.Logins.Hub().Wait(key)
@@ -217,7 +223,6 @@ func (s *Site) events(w http.ResponseWriter, r *http.Request) error {
 		stop()
 	}
 	lineOf(r).err = err // the answer has begun: only the log can say it
-	return nil
 }
 
 // await waits until something may have changed or is due, and beats meanwhile.

@@ -1,7 +1,9 @@
 package web
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -50,6 +52,11 @@ type Options struct {
 	// believed; none: the other end of the connection is who asks.
 	Proxies []netip.Prefix
 
+	// Streams is how many pages and phones may hear what happens as it happens, 0
+	// for 10 000: each takes a connection and some 50 kB for as long as it likes.
+	// Who comes later asks every two seconds instead.
+	Streams int
+
 	Demo http.Handler // GET /demo, for demonstrations; nil: none
 }
 
@@ -64,8 +71,9 @@ type Site struct {
 
 	phoneNonces phone.Nonces
 
-	ending chan struct{} // closed when streams must end
-	end    sync.Once
+	streams chan struct{} // holds one value for each stream
+	ending  chan struct{} // closed when streams must end
+	end     sync.Once
 }
 
 // New makes the site. It fails when the pages or words that were built in do
@@ -83,7 +91,8 @@ func New(d Deps, o Options) (*Site, error) {
 	if _, err := pages(); err != nil {
 		return nil, err
 	}
-	s := &Site{Deps: d, o: o, cross: http.NewCrossOriginProtection(), phoneNonces: phone.NewNonces(d.Keys.MAC("phone nonce")), ending: make(chan struct{})}
+	s := &Site{Deps: d, o: o, cross: http.NewCrossOriginProtection(), phoneNonces: phone.NewNonces(d.Keys.MAC("phone nonce")),
+		streams: make(chan struct{}, cmp.Or(o.Streams, 10_000)), ending: make(chan struct{})}
 	s.portal = behind(o.Proxies, s.logged(secure(s.portalMux())))
 	app, err := s.appMux()
 	if err != nil {
@@ -105,6 +114,18 @@ func (s *Site) App() http.Handler { return s.app }
 func (s *Site) Run(ctx context.Context) {
 	<-ctx.Done()
 	s.end.Do(func() { close(s.ending) })
+}
+
+// stream runs f, which answers for as long as its reader stays, if there is room.
+func (s *Site) stream(f func()) error {
+	select {
+	case s.streams <- struct{}{}:
+	default:
+		return fault{http.StatusServiceUnavailable, "unavailable", errors.New("too many streams")}
+	}
+	defer func() { <-s.streams }()
+	f()
+	return nil
 }
 
 // address is where r comes from: the other end of the connection, or who is
