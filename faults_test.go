@@ -309,7 +309,7 @@ func TestAPushServiceInTroubleSlowsNobody(t *testing.T) {
 			}
 			var slowest time.Duration
 			for range 5 {
-				clock.Add(time.Minute)
+				clock.Add(10 * time.Second) // all five within the life of the first push
 				began := time.Now()
 				verifier, err := c.send(ctx, b, "prompt", "login")
 				if err == nil {

@@ -107,7 +107,7 @@ func openSQLite(ctx context.Context, path string, count *counters, log *slog.Log
 		return nil, err
 	}
 	s.pool.SetMaxIdleConns(-1) // this type keeps its own
-	if err := migrate(ctx, goose.DialectSQLite3, s.pool, log); err != nil {
+	if err := s.migrate(ctx, log); err != nil {
 		return nil, err
 	}
 	// As long as one reader is open the two companion files stay, and reading
@@ -126,6 +126,24 @@ func openSQLite(ctx context.Context, path string, count *counters, log *slog.Log
 		return nil, fmt.Errorf("its file system does not allow SQLite's WAL mode (got %q): use a local disk", mode)
 	}
 	return s, nil
+}
+
+// migrate brings the tables up to date. Processes that open a new file at the
+// same moment hold each other up while it turns into a WAL file, and there
+// SQLite does not wait by itself.
+func (s *sqliteEngine) migrate(ctx context.Context, log *slog.Logger) error {
+	for patience := time.Now().Add(2 * busyTimeout); ; {
+		err := migrate(ctx, goose.DialectSQLite3, s.pool, log)
+		var e *sqlite.Error
+		if !errors.As(err, &e) || e.Code()&0xff != sqlite3.SQLITE_BUSY || time.Now().After(patience) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(err, ctx.Err())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }
 
 // sqliteDSN names the file to the driver, with what each connection is set to.
