@@ -3,9 +3,6 @@
 package main
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -25,8 +22,6 @@ import (
 
 	"vigie/browser"
 	"vigie/directory"
-	"vigie/phone"
-	"vigie/stage"
 	"vigie/store"
 	"vigie/store/storetest"
 )
@@ -157,28 +152,6 @@ var (
 	}
 )
 
-func form(path string, values url.Values) *http.Request {
-	r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(values.Encode()))
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	r.Header.Set("Sec-Fetch-Site", "same-origin")
-	return r
-}
-
-// come has a new browser come from a service: its cookie and its authorization.
-func come(t *testing.T, h http.Handler, s *stage.Service) (cookie *http.Cookie, authorization string) {
-	t.Helper()
-	q := url.Values{"response_type": {"code"}, "client_id": {s.ID}, "redirect_uri": {s.RedirectURI()}, "scope": {"openid scope_all"}, "acr_values": {"eidas1"},
-		"state": {"s"}, "nonce": {"n"}, "code_challenge": {"E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"}, "code_challenge_method": {"S256"}}
-	out := httptest.NewRecorder()
-	h.ServeHTTP(out, httptest.NewRequest(http.MethodGet, "/auth?"+q.Encode(), nil))
-	cookies := out.Result().Cookies()
-	authorization, found := strings.CutPrefix(out.Header().Get("Location"), "/login/")
-	if !found || len(cookies) != 1 {
-		t.Fatalf("coming from the service: %d to %q", out.Code, out.Header().Get("Location"))
-	}
-	return cookies[0], authorization
-}
-
 // portalDoor types the number, as anybody may.
 func (w *world) portalDoor(t *testing.T) func(*testing.T, subject, int) []answer {
 	h, key := w.server.Site.Portal(), newJWK(t)
@@ -248,12 +221,7 @@ func (w *world) keptDoor(t *testing.T) func(*testing.T, subject, int) []answer {
 // codesDoor asks for activation codes, with right and wrong contact points.
 func (w *world) codesDoor(t *testing.T) func(*testing.T, subject, int) []answer {
 	h, key := w.server.Site.App(), newJWK(t)
-	thumbprint, err := phone.Thumbprint(&key.private.PublicKey)
-	if err != nil {
-		t.Fatal(err)
-	}
 	base := w.app(t)
-	nonces := phone.NewNonces(w.server.Keys.MAC("phone nonce"))
 	return func(t *testing.T, s subject, n int) []answer {
 		mobile, email := s.mobile, s.email
 		if n%3 == 1 {
@@ -266,12 +234,7 @@ func (w *world) codesDoor(t *testing.T) func(*testing.T, subject, int) []answer 
 		if err != nil {
 			t.Fatal(err)
 		}
-		proof, err := phone.Prove(key.private, http.MethodPost, base+"/phone/codes", body, nonces.Fresh(w.clock.Now(), thumbprint), rand.Text(), w.clock.Now())
-		if err != nil {
-			t.Fatal(err)
-		}
-		r := httptest.NewRequest(http.MethodPost, "/phone/codes", strings.NewReader(string(body)))
-		r.Header.Set("DPoP", proof)
+		r := w.proven(t, base, key, http.MethodPost, "/phone/codes", body)
 		r.RemoteAddr = fmt.Sprintf("198.18.%d.%d:4000", mathrand.N(256), mathrand.N(256)) // nobody asks too often
 		a, out := w.serve("codes", h, r)
 		if out.Code != http.StatusAccepted {
@@ -279,36 +242,6 @@ func (w *world) codesDoor(t *testing.T) func(*testing.T, subject, int) []answer 
 		}
 		return []answer{a}
 	}
-}
-
-// app is where the portal says that the phone API is.
-func (w *world) app(t *testing.T) string {
-	t.Helper()
-	out := httptest.NewRecorder()
-	w.server.Site.Portal().ServeHTTP(out, httptest.NewRequest(http.MethodGet, "/.well-known/vigie", nil))
-	var found struct{ Phone string }
-	if err := json.Unmarshal(out.Body.Bytes(), &found); err != nil {
-		t.Fatal(err)
-	}
-	return found.Phone
-}
-
-type jwk struct {
-	private *ecdsa.PrivateKey
-	public  string
-}
-
-func newJWK(t *testing.T) jwk {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := (&jose.JSONWebKey{Key: key.Public()}).MarshalJSON()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return jwk{key, string(b)}
 }
 
 // times are how long a step took, in nanoseconds, by kind of number.

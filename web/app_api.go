@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -263,8 +264,12 @@ func (s *Site) once(r *http.Request, c call, who caller, change func(context.Con
 
 var errBody = errors.New("the body is not what this call takes")
 
-// read decodes the body of a call.
+// read decodes the body of a call. No text of it holds a zero byte, which
+// PostgreSQL does not take.
 func (c call) read(v any) error {
+	if bytes.Contains(c.body, []byte(`\u0000`)) {
+		return errBody
+	}
 	if err := json.Unmarshal(c.body, v); err != nil {
 		return fmt.Errorf("%w: %w", errBody, err)
 	}

@@ -199,10 +199,7 @@ func postedKey(r *http.Request, field string) (browser.Key, error) {
 
 // shorten keeps a page from repeating more than a number could be.
 func shorten(s string) string {
-	if len(s) > 64 {
-		return strings.ToValidUTF8(s[:64], "")
-	}
-	return s
+	return strings.ToValidUTF8(s[:min(len(s), 64)], "")
 }
 
 // cancel is the person giving up: the service is told.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"unicode/utf8"
 
 	"vigie/phone"
 )
@@ -105,6 +106,9 @@ func (s *Site) mux(routes []route) *http.ServeMux {
 func (s *Site) serve(rt route, w http.ResponseWriter, r *http.Request) error {
 	if err := s.cross.Check(r); err != nil {
 		return fault{http.StatusForbidden, "crossed", err}
+	}
+	if !utf8.ValidString(r.URL.Path) || strings.Contains(r.URL.Path, "\x00") { // text that PostgreSQL does not take
+		return notFound(w, r)
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	if r.Method == http.MethodPost && !strings.HasPrefix(r.URL.Path, "/phone/") { // whose bodies are signed JSON
