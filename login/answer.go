@@ -79,7 +79,7 @@ func (l *Logins) turnDown(ctx context.Context, tx *store.Tx, r Request, p phone.
 	if err := l.tellOthers(ctx, tx, r, p); err != nil {
 		return Request{}, err
 	}
-	return r, l.record(ctx, tx, kind, r, audit.Event{Phone: p.ID, Evidence: d.Raw})
+	return r, l.record(ctx, tx, kind, r, audit.Event{Phone: p.ID, Evidence: d.Raw, Detail: map[string]string{"place": r.Place}})
 }
 
 // tellOthers has the notifications on the professional's other phones say that

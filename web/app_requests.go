@@ -148,7 +148,7 @@ func approvals(ctx context.Context, tx *store.Tx, p phone.Phone) ([]approvalView
 		if e.Kind != audit.RequestApproved || !p.Saw(e.At) || len(list) == shownApprovals {
 			continue
 		}
-		v := approvalView{Request: e.Request, Service: e.Service, At: store.Millis(e.At), Undone: undone[e.Request]}
+		v := approvalView{Request: e.Request, Service: e.Service, Place: e.Detail["place"], At: store.Millis(e.At), Undone: undone[e.Request]}
 		if at := strings.LastIndex(e.Agent, " "); at >= 0 {
 			v.Agent, v.System = e.Agent[:at], e.Agent[at+1:]
 		}

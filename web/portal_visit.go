@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"net/http"
+	"strings"
 	"time"
 
 	"vigie/browser"
@@ -162,6 +163,9 @@ type remembered struct {
 	Shared     bool
 }
 
+// letters are initials as a small round picture shows them: "AM".
+var letters = strings.NewReplacer(".", "", " ", "")
+
 // remembered returns the professionals who keep the browser of r.
 func (s *Site) remembered(ctx context.Context, tx *store.Tx, r *http.Request) ([]remembered, error) {
 	kept, err := browser.Remembered(ctx, tx, s.o.Browser.Secret(r))
@@ -177,9 +181,9 @@ func (s *Site) remembered(ctx context.Context, tx *store.Tx, r *http.Request) ([
 		if !found {
 			continue // left the register: signs in no more
 		}
-		one := remembered{ID: k.Professional, Thumbprint: k.Thumbprint, Label: p.DisplayName(), Initials: p.Initials(), Shared: k.Kind == browser.Shared}
+		one := remembered{ID: k.Professional, Thumbprint: k.Thumbprint, Label: p.DisplayName(), Initials: letters.Replace(p.Initials()), Shared: k.Kind == browser.Shared}
 		if one.Shared {
-			one.Label = one.Initials // a name only once it is chosen
+			one.Label = p.Initials() // a name only once it is chosen
 		}
 		all = append(all, one)
 	}

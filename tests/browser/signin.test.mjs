@@ -121,7 +121,8 @@ describe('signing in', { concurrency: 3 }, () => {
     await phone.keep('mine');
     await phone.done();
     await desk.greeted('Dr Anne Martin');
-    await phone.page.getByRole('heading', { name: 'Vaccin AmeliPRO' }).waitFor(); // among the last sign-ins
+    const last = phone.page.locator('.card', { has: phone.page.getByRole('heading', { name: 'Vaccin AmeliPRO' }) });
+    await last.getByText(/Depuis Firefox sous Windows, Cabinet de démonstration/).waitFor();
 
     // Ten minutes after a sign-in by code a second service is not joined silently.
     await desk.start(1);
