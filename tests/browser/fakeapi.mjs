@@ -1,11 +1,13 @@
 // A phone API that only answers: for looking at screens that a real server shows
 // after minutes, days or mistakes. What calls mean is tested against the real one.
 
+const EPOCH = 'E'.repeat(42) + 'A'; // 32 bytes in base64url
+
 /** What GET /phone/me says of a phone that is well. */
 export function wellPhone() {
   return {
     phone: 'fake', professional: { name: 'Dr Anne Martin', last4: '0017' }, state: 'active', wakes: true, misses: 0, silent: false,
-    subscription: false, vapid: '', ends: Date.now() + 1000 * 86_400_000, requests: [], approvals: [], now: Date.now(),
+    subscription: false, vapid: '', epoch: EPOCH, ends: Date.now() + 1000 * 86_400_000, requests: [], approvals: [], now: Date.now(),
   };
 }
 
@@ -41,12 +43,12 @@ export async function fakePhoneAPI(page, fake) {
 function usual(path, me, body) {
   if (path === '/phone/me') return [200, { ...me, now: Date.now() + (me.ahead ?? 0) }];
   // Whatever was blinded is an element too.
-  if (path.endsWith('/evaluate')) return [200, { evaluation: 'EVALUATION', epoch: 'E', element: body.element }];
-  if (path === '/phone/epochs') return [200, { epoch: 'E'.repeat(43) }];
+  if (path.endsWith('/evaluate')) return [200, { evaluation: 'EVALUATION', epoch: EPOCH, element: body.element }];
+  if (path === '/phone/epochs') return [200, { epoch: EPOCH, now: Date.now() }];
   if (path === '/phone/codes') return [202, {}];
   if (path === '/phone/tickets') return [200, { ticket: 'TICKET', name: 'Dr Anne Martin' }];
   if (path === '/phone/activations') return [201, { phone: 'fake', name: 'Dr Anne Martin', ends: Date.now() + 1000 * 86_400_000 }];
-  if (path === '/phone/nonce' || path === '/phone/events') return [200, {}];
+  if (path === '/phone/events') return [503, {}];
   return [200, {}];
 }
 

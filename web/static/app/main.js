@@ -25,7 +25,10 @@ function route() {
     return welcome();
   }
   const inTheWay = trouble();
-  if (inTheWay !== undefined) return inTheWay();
+  if (inTheWay !== undefined) {
+    history.replaceState(null, '', '#/'); // where to begin once it is out of the way
+    return inTheWay();
+  }
   if (first === 'settings') return settings();
   if (first === 'request' && second !== undefined) return request(decodeURIComponent(second));
   return home();

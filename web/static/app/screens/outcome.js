@@ -5,7 +5,7 @@ import { button, h, notice, outcome } from '../dom.js';
 import { refresh } from '../live.js';
 import { Refused, Unreachable } from '../protocol.js';
 import { clock, count, rich, say } from '../words.js';
-import { askUndo } from './approvals.js';
+import { cut } from './approvals.js';
 import { said, wentWrong } from './parts.js';
 
 /**
@@ -37,7 +37,7 @@ export function ended(state, details = {}) {
       said('app.done', { service }),
       h('p.soft', null, say('app.done_screen')),
       misses > 0 && notice('warn', 'info', h('p', null, count('app.done_misses', misses))),
-    ], button('cut', say('app.undo_now'), () => askUndo(request, service), 'log-out'));
+    ], button('cut', say('app.undo_now'), () => cut(request, service), 'log-out'));
   }
   switch (state) {
     case 'expired':
