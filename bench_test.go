@@ -390,3 +390,21 @@ func jwtHeader(token string) (string, error) {
 	err = json.Unmarshal(b, &h)
 	return h.Alg, err
 }
+
+func TestASignInWritesAtMostNineTimesAndSignsByRSAOnce(t *testing.T) {
+	storetest.EachClock(t, func(t *testing.T, db *store.DB, clock *storetest.Clock) {
+		users, err := enrol(t.Context(), newWorld(t, db, clock).World, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		clock.Add(time.Minute)
+		before := db.Stats().Writes
+		rsa, err := users[0].signIn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if writes := db.Stats().Writes - before; writes > 9 || rsa != 1 {
+			t.Errorf("%d write transactions and %d RSA signatures", writes, rsa)
+		}
+	})
+}

@@ -10,9 +10,12 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"vigie/directory"
+	"vigie/session"
 	"vigie/store"
+	"vigie/store/storetest"
 )
 
 // vigie runs a command line and returns what it printed.
@@ -150,4 +153,43 @@ func TestTheRegisterIsImportedByOneCommand(t *testing.T) {
 	if b, err := os.ReadFile(bad); err != nil || !strings.Contains(string(b), filepath.Base(file)+":") {
 		t.Errorf("malformed lines: %v %s", err, b)
 	}
+}
+
+func TestWhoIsSignedInWithoutAPhoneAndLeavesTheRegisterIsSignedOutWithinTheHour(t *testing.T) {
+	storetest.EachClock(t, func(t *testing.T, db *store.DB, clock *storetest.Clock) {
+		ctx := t.Context()
+		if _, err := directory.Load(ctx, db, directory.Demo()); err != nil {
+			t.Fatal(err)
+		}
+		var open session.Session
+		err := db.Write(ctx, func(tx *store.Tx) (err error) {
+			open, _, err = session.Open(ctx, tx, session.New{Professional: "899700000017", Kind: session.Mine, Means: session.Card, Service: "vaccin"})
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := importWithout(ctx, t, db, "899700000017"); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []struct {
+			after time.Duration
+			alive bool
+		}{{20 * time.Minute, true}, {25 * time.Minute, true}, {20 * time.Minute, false}} {
+			clock.Add(c.after)
+			err := db.Write(ctx, func(tx *store.Tx) error {
+				s, _, err := session.Find(ctx, tx, open.ID)
+				if err == nil && session.Alive(s, tx.Now) != c.alive {
+					t.Errorf("at %s the session is alive: %t", tx.Now, !c.alive)
+				}
+				if err == nil && c.alive {
+					err = session.Use(ctx, tx, s)
+				}
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
 }

@@ -106,7 +106,48 @@ func importDirectory(ctx context.Context, db *store.DB, files []string, o direct
 		return audit.Record(ctx, tx, audit.Event{Kind: audit.HoldersLeft, Actor: actor, Detail: map[string]string{
 			"left": strconv.Itoa(len(r.Left)), "holders": strconv.Itoa(r.Holders)}})
 	}
-	return directory.Import(ctx, db, files, o)
+	report, err := directory.Import(ctx, db, files, o)
+	if report.Switched.IsZero() {
+		return report, err
+	}
+	return report, errors.Join(err, sweepLeavers(ctx, db))
+}
+
+// sweepLeavers finds who is signed in, or has a phone, without being in the
+// register: people who activated a phone or signed in while the import compared,
+// and whose phone was stopped before. It does so in small transactions.
+func sweepLeavers(ctx context.Context, db *store.DB) error {
+	var absent []directory.ID
+	err := db.Read(ctx, func(tx *store.Tx) error {
+		signedIn, err := session.Holders(ctx, tx)
+		if err != nil {
+			return err
+		}
+		for _, id := range signedIn {
+			if _, present, err := directory.Find(ctx, tx, id); err != nil {
+				return err
+			} else if !present {
+				absent = append(absent, id)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("looking for who left: %w", err)
+	}
+	for _, id := range absent {
+		err := db.Write(ctx, func(tx *store.Tx) error {
+			if err := phone.SleepAllOf(ctx, tx, id); err != nil {
+				return err
+			}
+			_, err := session.EndAllLater(ctx, tx, id, tx.Now.Add(graceOfLeavers), "left the register")
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("limiting the sessions of who left: %w", err)
+		}
+	}
+	return nil
 }
 
 func percent(s string) (float64, error) {

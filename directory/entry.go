@@ -40,9 +40,6 @@ func (e Entry) Professional() Professional {
 // Name is how pages will name them.
 func (e Entry) Name() string { return e.Professional().DisplayName() }
 
-// WriteDemo writes the people of [Demo] as a feed with contact points.
-func WriteDemo(w io.Writer) error { return Write(w, PSC, slices.Values(Demo())) }
-
 // Write writes a file of the register: the header, then a line per person,
 // exercice and activity.
 func Write(w io.Writer, f Format, entries iter.Seq[Entry]) error {

@@ -345,15 +345,12 @@ func makeProofs(t testing.TB, id string) []proofVector {
 		made("refused_padding", parts[0]+"=."+parts[1]+"."+parts[2], "proof"),
 		made("refused_empty", "", "proof"),
 	}
-	for _, v := range []proofVector{
+	return append(list,
 		with(func(v *proofVector) { v.Name, v.Method = "refused_other_method", "PUT" }),
 		with(func(v *proofVector) { v.Name, v.URL = "refused_other_url", "https://evil.example/phone/claims" }),
 		with(func(v *proofVector) { v.Name, v.URL = "refused_url_with_query", vectorURL+"?x" }),
 		with(func(v *proofVector) { v.Name, v.Body = "refused_other_body", `{"code":"482914"}` }),
-	} {
-		list = append(list, v)
-	}
-	return list
+	)
 }
 
 func makeDocuments(t testing.TB, id string) []documentVector {

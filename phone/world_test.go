@@ -1,7 +1,6 @@
 package phone
 
 import (
-	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -325,5 +324,3 @@ func (w *world) count(query string, args ...any) int {
 	w.ok(w.db.Read(w.t.Context(), func(tx *store.Tx) error { return tx.QueryRow(w.t.Context(), query, args...).Scan(&n) }))
 	return n
 }
-
-func contains(haystack []byte, needle string) bool { return bytes.Contains(haystack, []byte(needle)) }

@@ -56,7 +56,7 @@ func NewWebPush(o WebPushOptions) (*WebPush, error) {
 	}
 	contact, err := url.Parse(o.Contact)
 	if err != nil || contact.Scheme != "mailto" && contact.Scheme != "https" || len(contact.Opaque)+len(contact.Host) == 0 {
-		return nil, fmt.Errorf("web push contact %q is neither mailto: nor https:", o.Contact)
+		return nil, fmt.Errorf("web push contact %q is neither a mailto: nor an https: address", o.Contact)
 	}
 	public, err := PublicKey(&o.Key.PublicKey)
 	if err != nil {

@@ -296,6 +296,25 @@ func touch(ctx context.Context, tx *store.Tx, s Session, statement string) error
 	return nil
 }
 
+// Holders returns who has a session that nobody ended, each once. Some of these
+// sessions may be over by the clock.
+func Holders(ctx context.Context, tx *store.Tx) ([]directory.ID, error) {
+	rows, err := tx.Query(ctx, `SELECT DISTINCT professional FROM sessions WHERE opened > $1 AND ended = 0`, store.Millis(tx.Now.Add(-Life)))
+	if err != nil {
+		return nil, fmt.Errorf("listing who is signed in: %w", err)
+	}
+	defer rows.Close()
+	var all []directory.ID
+	for rows.Next() {
+		var id directory.ID
+		if err := rows.Scan(&id); err != nil {
+			return nil, fmt.Errorf("listing who is signed in: %w", err)
+		}
+		all = append(all, id)
+	}
+	return all, rows.Err()
+}
+
 // Joined is a service in a session.
 type Joined struct {
 	Service string
