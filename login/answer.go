@@ -79,7 +79,7 @@ func (l *Logins) turnDown(ctx context.Context, tx *store.Tx, r Request, p phone.
 	if err := l.tellOthers(ctx, tx, r, p); err != nil {
 		return Request{}, err
 	}
-	return r, l.record(ctx, tx, kind, r, audit.Event{Phone: p.ID, Evidence: d.Raw, Detail: map[string]string{"place": r.Place}})
+	return r, l.record(ctx, tx, kind, r, audit.Event{Phone: p.ID, Evidence: d.Raw})
 }
 
 // tellOthers has the notifications on the professional's other phones say that
@@ -130,7 +130,7 @@ func (l *Logins) approve(ctx context.Context, tx *store.Tx, p phone.Phone, d pho
 		return Outcome{}, err
 	}
 	r = approved
-	if err := l.record(ctx, tx, audit.RequestApproved, r, audit.Event{Phone: p.ID, Evidence: d.Raw}); err != nil {
+	if err := l.record(ctx, tx, audit.RequestApproved, r, audit.Event{Phone: p.ID, Evidence: d.Raw, Detail: map[string]string{"place": r.Place}}); err != nil {
 		return Outcome{}, err
 	}
 	if err := l.tellOthers(ctx, tx, r, p); err != nil {
