@@ -86,6 +86,9 @@ func main() {
 	}
 	for _, key := range skipped {
 		fmt.Printf("skipped: %s\n", key)
+		if b := output[key]; b != nil {
+			fmt.Print(b)
+		}
 	}
 	fmt.Printf("\n%d passed, %d failed, %d skipped\n", counts["pass"], counts["fail"], counts["skip"])
 	if len(failed) > 0 || counts["pass"] == 0 || *strict && len(skipped) > 0 {
