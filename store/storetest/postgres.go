@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -54,8 +55,19 @@ type server struct {
 
 // postgres finds or starts the server, and makes the template when the first
 // process with these migrations needs it.
-var postgres = sync.OnceValues(func() (*server, error) {
-	ctx := context.Background()
+//
+// On a machine that is busy with many of them the first attempt may fail.
+var postgres = sync.OnceValues(func() (s *server, err error) {
+	for try := range 5 {
+		time.Sleep(time.Duration(try) * time.Second)
+		if s, err = findServer(context.Background()); err == nil {
+			break
+		}
+	}
+	return s, err
+})
+
+func findServer(ctx context.Context) (*server, error) {
 	given := os.Getenv(serverEnv)
 	if given == "" {
 		var err error
@@ -73,7 +85,7 @@ var postgres = sync.OnceValues(func() (*server, error) {
 	}
 	s := &server{base: base, template: "vigie_template_" + tmpl.schema}
 	return s, s.makeTemplate(ctx)
-})
+}
 
 // url names a database of the server.
 func (s *server) url(database string) string {
