@@ -48,7 +48,7 @@ async function look(page, where, lang) {
       lang: document.documentElement.lang,
       title: document.title,
       headings: document.querySelectorAll('h1').length - document.querySelectorAll('[hidden] h1, h1[hidden]').length,
-      over: document.documentElement.scrollWidth - innerWidth,
+      over: document.documentElement.scrollWidth - document.documentElement.clientWidth,
       small: [...document.querySelectorAll('a, button, summary, label.option, input:not([type=hidden], [type=radio], [type=checkbox])')]
         .filter((e) => e.checkVisibility() && !e.matches('p a, li > a, .skip'))
         .filter((e) => e.getBoundingClientRect().height < 44 || e.getBoundingClientRect().width < 44)

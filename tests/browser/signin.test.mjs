@@ -142,12 +142,23 @@ describe('signing in', { concurrency: 3 }, () => {
     // This browser is hers: the second service asks nobody.
     await desk.start(1);
     await desk.greeted('Dr Anne Martin', 1);
-    assert.deepEqual([...phone.complaints, ...desk.complaints], []);
-
     // Signing out at one service ends the session for both.
     await desk.signOut(1);
     await desk.start(0);
     await desk.heading('form_who');
+
+    // Cut on the phone: the browser is signed in nowhere any more.
+    await desk.page.locator('.choice', { hasText: 'Dr Anne Martin' }).click();
+    await phone.press('back_home');
+    await phone.answerRing();
+    await phone.pin(PIN);
+    await phone.heading('done_title');
+    await desk.greeted('Dr Anne Martin');
+    await phone.press('undo_now');
+    await phone.heading('undone_title');
+    await desk.start(1);
+    await desk.heading('form_who');
+    assert.deepEqual([...phone.complaints, ...desk.complaints], []);
   });
 
   test('at a shared post', async (t) => {
