@@ -29,10 +29,11 @@ const iPhone = 'Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebK
 /** Contexts whose browser is an activated phone, by how they look: making one takes a while. */
 const activatedContexts = new Map();
 
-async function contextFor(t, activated, options) {
+async function contextFor(t, activated, { init, ...options }) {
   const make = () => browser.newContext({ isMobile: true, hasTouch: true, serviceWorkers: 'block', ...options });
   if (!activated) {
     const context = await make();
+    if (init) await context.addInitScript(init);
     t.after(() => context.close());
     return context;
   }
@@ -77,6 +78,7 @@ async function typePin(page) {
 
 /** Every screen, and how people come to it. */
 const screens = [
+  { name: 'a browser that keeps nothing', activated: false, see: 'unsupported_title', init: () => { delete (/** @type {any} */ (Navigator.prototype)).serviceWorker; } },
   { name: 'welcome', activated: false, see: 'welcome_title' },
   { name: 'install first', activated: false, userAgent: iPhone, see: 'install_title' },
   { name: 'facts', activated: false, hash: 'activate', see: 'facts_title', async act({ page, tr }) {
@@ -277,6 +279,14 @@ for (const screen of screens) {
     });
   }
 }
+
+test('without script the app says what it needs', async (t) => {
+  const context = await browser.newContext({ javaScriptEnabled: false, locale: 'fr-FR' });
+  t.after(() => context.close());
+  const page = await context.newPage();
+  await page.goto(`${demo.phone}/`);
+  await page.getByRole('heading', { name: said('fr', 'app.noscript_title') }).waitFor();
+});
 
 test('everything on the request screen can be done with the keyboard, and the focus begins at its title', async (t) => {
   const { page, tr, heading } = await visit(t, { name: '', request: {}, act: ({ page }) => page.locator('.keypad').waitFor() }, {});

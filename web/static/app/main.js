@@ -48,8 +48,29 @@ async function start() {
     if (typeof event.data?.go === 'string') go(event.data.go);
   });
   if (state.phone !== undefined) goLive();
-  await registerWorker();
+  keepFresh(await registerWorker());
   await refreshSubscription();
+}
+
+const HOUR = 3_600_000;
+
+/**
+ * An app on the home screen may never be loaded anew. When it comes back into
+ * sight it looks for a newer version, and takes it where nothing is under way.
+ * @param {ServiceWorkerRegistration} registration
+ */
+function keepFresh(registration) {
+  let looked = Date.now();
+  let outdated = false;
+  const had = navigator.serviceWorker.controller !== null;
+  navigator.serviceWorker.addEventListener('controllerchange', () => (outdated = had));
+  document.addEventListener('visibilitychange', () => {
+    if (document.hidden) return;
+    if (outdated && state.phone !== undefined && address().length === 0) return location.reload();
+    if (Date.now() - looked < HOUR) return;
+    looked = Date.now();
+    registration.update().catch(() => {}); // no network: next time
+  });
 }
 
 // Offline the page is the kept one, which may be older than the choice.
