@@ -37,7 +37,7 @@ browsers: need-browsers ## real browsers and clients that we did not write
 	cd tests/browser && VIGIE=$(CURDIR)/tmp/vigie node --test --test-concurrency=1 --test-timeout=600000 .
 
 prove: need ## kill -9, imports at size, timing: short settings
-	go test -tags prove -run '^TestProve' -json -timeout 15m ./... | go run ./internal/testcount -logs
+	go test -tags prove -run '^TestProve' -json -timeout 20m ./... | go run ./internal/testcount -logs
 
 bench: need ## what a sign-in costs
 	go test -run '^$$' -bench SignIn -benchtime 5s .

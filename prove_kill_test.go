@@ -105,11 +105,13 @@ func (h *history) note(f func()) {
 func (h *history) check(t *testing.T, i *instance) {
 	ctx := t.Context()
 	for _, s := range h.sessions {
-		if active, err := i.client.active(ctx, s.Access); err != nil || !active {
-			t.Errorf("session %s was acknowledged and is lost: %v", s.Session, err)
+		status, again, err := i.client.refresh(ctx, s.Refresh)
+		if err != nil || status != http.StatusOK || again.Session != s.Session {
+			t.Errorf("session %s was acknowledged and is lost: its refresh token is answered %d %s, %v", s.Session, status, again.Error, err)
+			continue
 		}
-		if status, _, err := i.client.refresh(ctx, s.Refresh); err != nil || status != http.StatusOK {
-			t.Errorf("session %s is not refreshed: %d %v", s.Session, status, err)
+		if active, err := i.client.active(ctx, again.Access); err != nil || !active {
+			t.Errorf("session %s was acknowledged and is lost: %v", s.Session, err)
 		}
 	}
 	for id, n := range h.in {
