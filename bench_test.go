@@ -397,14 +397,18 @@ func TestASignInWritesAtMostNineTimesAndSignsByRSAOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		clock.Add(time.Minute)
-		before := db.Stats().Writes
-		rsa, err := users[0].signIn(t.Context())
-		if err != nil {
-			t.Fatal(err)
+		fewest := uint64(1 << 62)
+		for range 5 { // jobs of the background write too, now and then
+			clock.Add(time.Minute)
+			before := uint64(db.Stats().Writes)
+			rsa, err := users[0].signIn(t.Context())
+			if err != nil || rsa != 1 {
+				t.Fatalf("%d RSA signatures: %v", rsa, err)
+			}
+			fewest = min(fewest, uint64(db.Stats().Writes)-before)
 		}
-		if writes := db.Stats().Writes - before; writes > 9 || rsa != 1 {
-			t.Errorf("%d write transactions and %d RSA signatures", writes, rsa)
+		if fewest > 9 {
+			t.Errorf("%d write transactions", fewest)
 		}
 	})
 }
