@@ -2,8 +2,8 @@
 
 import { finishLostActivation } from './activation.js';
 import { address, go, onRoute, redraw, state } from './app.js';
-import { goLive } from './live.js';
-import { refresh as refreshSubscription, registerWorker } from './notifications.js';
+import { goLive, refresh } from './live.js';
+import { mend, registerWorker } from './notifications.js';
 import { missing, mustInstall, watchInstallation } from './platform.js';
 import { keptDraft, keptPhone } from './store.js';
 import { loadWords } from './words.js';
@@ -49,7 +49,8 @@ async function start() {
   });
   if (state.phone !== undefined) goLive();
   keepFresh(await registerWorker());
-  await refreshSubscription();
+  await refresh();
+  await mend();
 }
 
 const HOUR = 3_600_000;

@@ -5,7 +5,7 @@ import { workerAddress } from '../trusted.js';
 import { state } from './app.js';
 import { base64url, fromBase64url } from './bytes.js';
 import { call } from './protocol.js';
-import { keep } from './store.js';
+import { forget, keep, kept } from './store.js';
 
 const GIVE_UP = 10_000; // ms that subscribing may take: some browsers never answer
 
@@ -54,32 +54,33 @@ export async function turnOff() {
   const registration = await navigator.serviceWorker.getRegistration();
   const subscription = await registration?.pushManager.getSubscription();
   await subscription?.unsubscribe();
+  await forget('vapid');
   if (state.phone !== undefined) await call(state.phone, 'DELETE', '/phone/subscription');
 }
 
 /**
- * Browsers renew a subscription when they like; the server is told when the app
- * next runs.
+ * Mends the subscription when the app starts: browsers lose them, the server
+ * forgets one that its push service knows no more, and our key may be another.
+ * What cannot be mended the home screen says.
  */
-export async function refresh() {
+export async function mend() {
   if (!('Notification' in window) || Notification.permission !== 'granted' || state.me === undefined) return;
+  if ((await kept('vapid')) === undefined) return; // never turned on, or turned off
   const registration = await navigator.serviceWorker.getRegistration();
   const subscription = await registration?.pushManager?.getSubscription();
-  if (!subscription) return;
-  if (!sameKey(subscription, state.me.vapid)) {
-    await subscription.unsubscribe();
+  if (subscription && state.me.subscription && sameKey(subscription, state.me.vapid)) return;
+  try {
+    await subscription?.unsubscribe();
     await tell(await within(GIVE_UP, subscribe()));
-  } else if (!state.me.subscription) {
-    await tell(subscription);
-  }
+  } catch { /* said on the home screen */ }
 }
 
 async function subscribe() {
   const registration = await navigator.serviceWorker.ready;
-  const key = fromBase64url(state.me?.vapid ?? '');
+  const vapid = state.me?.vapid ?? '';
   const old = await registration.pushManager.getSubscription();
-  if (old !== null && !sameKey(old, state.me?.vapid ?? '')) await old.unsubscribe();
-  return registration.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: key });
+  if (old !== null && !sameKey(old, vapid)) await old.unsubscribe();
+  return registration.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: fromBase64url(vapid) });
 }
 
 /**
