@@ -125,7 +125,7 @@ func (a *Activation) tellAll(ctx context.Context, tx *store.Tx, id directory.ID,
 		l := message.Letter{Channel: message.SMS, To: c.Value, Professional: string(id), Kind: n.kind, Text: "Vigie : " + n.french + "\n" + n.english}
 		if c.Channel == directory.Email {
 			l.Channel, l.Subject = message.Email, n.subject
-			l.Text = fmt.Sprintf("Bonjour,\n\n%s\n\nAide : %s\n\n---\n\nHello,\n\n%s\n\nHelp: %s\n", n.french, a.Portal+"/aide", n.english, a.Portal+"/en/help")
+			l.Text = fmt.Sprintf("Bonjour,\n\n%s\n\n---\n\nHello,\n\n%s\n", n.french, n.english)
 		}
 		if err := a.Post.Queue(ctx, tx, l); err != nil {
 			return err
