@@ -12,7 +12,7 @@ import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
 import { exportJWK, generateKeyPair } from 'jose';
 import * as openid from 'openid-client';
-import { startDemo, terminalPhone, until, vigie } from './demo.mjs';
+import { endsWithUs, startDemo, terminalPhone, until, vigie } from './demo.mjs';
 import { launchChromium } from './launch.mjs';
 import { Desk, PIN } from './people.mjs';
 
@@ -229,7 +229,7 @@ OIDCRemoteUserClaim preferred_username
     await chown(root, user.uid, user.gid);
     await promisify(execFile)('chmod', ['711', folder]);
   }
-  const child = spawn('/usr/sbin/apache2', ['-f', join(root, 'apache.conf'), '-DFOREGROUND'], { stdio: ['ignore', 'inherit', 'inherit'], ...user });
+  const child = endsWithUs(spawn('/usr/sbin/apache2', ['-f', join(root, 'apache.conf'), '-DFOREGROUND'], { stdio: ['ignore', 'inherit', 'inherit'], ...user }));
   const ended = once(child, 'exit');
   await until('Apache', () => {
     if (child.exitCode !== null) throw new Error('Apache ended; its error.log says why');

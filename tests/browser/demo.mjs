@@ -14,11 +14,27 @@ export const VIGIE = process.env.VIGIE ?? fileURLToPath(new URL('../../tmp/vigie
 /** @typedef {{id: string, secret: string, name: string, url: string, redirect_uri: string}} Service */
 /** @typedef {{channel: string, to: string, national_id: string, subject: string, text: string, code: string, at: string}} Letter */
 
+/**
+ * Has a child end when this process does, however that comes about.
+ * @template {import('node:child_process').ChildProcess} T
+ * @param {T} child
+ * @returns {T}
+ */
+export function endsWithUs(child) {
+  const end = () => child.kill();
+  process.once('exit', end);
+  child.once('exit', () => process.off('exit', end));
+  return child;
+}
+// The test runner ends a file that takes too long by a signal, which by itself
+// would leave the children behind.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => process.exit(1));
+
 /** Starts a demo on free ports and a folder of its own. */
 export async function startDemo() {
   const top = await mkdtemp(join(tmpdir(), 'vigie-demo-'));
   const data = join(top, 'data');
-  const child = spawn(VIGIE, ['demo', '--listen', '127.0.0.1:0', '--data', data, '--json'], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = endsWithUs(spawn(VIGIE, ['demo', '--listen', '127.0.0.1:0', '--data', data, '--json'], { stdio: ['ignore', 'pipe', 'pipe'] }));
   let complaints = '';
   child.stderr.on('data', (text) => (complaints = (complaints + text).slice(-4000)));
   const ended = once(child, 'exit');

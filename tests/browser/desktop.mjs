@@ -5,7 +5,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { until } from './demo.mjs';
+import { endsWithUs, until } from './demo.mjs';
 
 /**
  * @typedef {object} Shown
@@ -26,7 +26,7 @@ export async function startDesktop() {
    * @param {Record<string, string>} [env]
    */
   async function start(command, args, env = {}) {
-    const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, ...env } });
+    const child = endsWithUs(spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, ...env } }));
     children.push(child);
     let complaints = '';
     child.stderr.on('data', (text) => (complaints += text));
