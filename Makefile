@@ -34,7 +34,7 @@ unit: need ## unit tests and stories, with the race detector, on both databases
 
 browsers: need-browsers ## real browsers and clients that we did not write
 	go build -o tmp/vigie .
-	cd tests/browser && VIGIE=$(CURDIR)/tmp/vigie node --test --test-concurrency=2 --test-timeout=600000 .
+	cd tests/browser && VIGIE=$(CURDIR)/tmp/vigie node --test --test-concurrency=1 --test-timeout=600000 .
 
 prove: need ## kill -9, imports at size, timing: short settings
 	go test -tags prove -run '^TestProve' -json -timeout 20m ./... | go run ./internal/testcount -logs
